@@ -1,0 +1,107 @@
+"""Every error that linksocks raises on purpose, as one tree.
+
+::
+
+    LinkSocksError
+    ├── ConfigError             a flag, variable, INI key or file is wrong; names it and what was expected
+    ├── ListenError             a local port can't be opened
+    ├── ProtocolError           bytes from the other side break a protocol; `.reason` says how
+    │   ├── MessageError        ... a LinkSocks message (PROTOCOL section 1)
+    │   ├── FrameError          ... a WebSocket frame (RFC 6455); `.code` is the close code to answer
+    │   └── SocksError          ... a SOCKS5 request (RFC 1928, 1929)
+    ├── DialError               a target was not reached; `.cause` is what a SOCKS reply needs
+    ├── LinkError               a link could not be made, worth another try
+    │   └── AuthError           ... because the token was refused: trying again does not help
+    ├── LinkClosed              a link ended; `.code` is the WebSocket close code
+    └── ChannelError            a channel ended before its streams did
+
+Errors of the socket and of libraries are turned into these once, where they come in, always with `from`.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Cause(IntEnum):
+    """Why a target was not reached. The values are the SOCKS5 reply codes of RFC 1928 section 6."""
+
+    GENERAL = 1
+    NOT_ALLOWED = 2
+    NETWORK_UNREACHABLE = 3
+    HOST_UNREACHABLE = 4
+    REFUSED = 5
+    TIMED_OUT = 6
+
+
+class LinkSocksError(Exception):
+    """The root: `except LinkSocksError` catches all that this package raises on purpose."""
+
+
+class ConfigError(LinkSocksError):
+    """A setting is wrong: the message names where it stands, what was expected and what to do."""
+
+
+class ListenError(LinkSocksError):
+    """A local port can't be opened."""
+
+
+class ProtocolError(LinkSocksError):
+    """The other side sent bytes that break a protocol."""
+
+    layer = "protocol"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{self.layer}: {reason}")
+        self.reason = reason
+
+
+class MessageError(ProtocolError):
+    """A LinkSocks message is malformed (PROTOCOL section 1)."""
+
+    layer = "LinkSocks message"
+
+
+class FrameError(ProtocolError):
+    """A WebSocket frame is malformed; `code` is the close code to answer it with (RFC 6455 section 7.4.1)."""
+
+    layer = "WebSocket frame"
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class SocksError(ProtocolError):
+    """An application's SOCKS5 bytes are malformed (RFC 1928, RFC 1929)."""
+
+    layer = "SOCKS5"
+
+
+class DialError(LinkSocksError):
+    """A target was not reached."""
+
+    def __init__(self, cause: Cause, reason: str) -> None:
+        super().__init__(reason)
+        self.cause = cause
+
+
+class LinkError(LinkSocksError):
+    """A link could not be made; the message names the step: TCP, TLS, HTTP or auth."""
+
+
+class AuthError(LinkError):
+    """The server refused the token. Final, unless the caller asks to retry."""
+
+
+class LinkClosed(LinkSocksError):  # noqa: N818 - an event as much as an error
+    """A link ended. `code` is the WebSocket close code, 1006 where none came (RFC 6455 section 7.4)."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"link closed with code {code}" + (f": {reason}" if reason else ""))
+        self.code = code
+        self.reason = reason
+
+
+class ChannelError(LinkSocksError):
+    """A channel ended before its streams did: bytes may be missing, so the stream counts as broken."""
