@@ -8,7 +8,7 @@
     ├── ProtocolError           bytes from the other side break a protocol; `.reason` says how
     │   ├── MessageError        ... a LinkSocks message (PROTOCOL section 1)
     │   ├── FrameError          ... a WebSocket frame (RFC 6455); `.code` is the close code to answer
-    │   └── SocksError          ... a SOCKS5 request (RFC 1928, 1929)
+    │   └── SocksError          ... a SOCKS5 request (RFC 1928, 1929); `.reply` is what to send before closing
     ├── DialError               a target was not reached; `.cause` is what a SOCKS reply needs
     ├── LinkError               a link could not be made, worth another try
     │   └── AuthError           ... because the token was refused: trying again does not help
@@ -76,6 +76,10 @@ class SocksError(ProtocolError):
     """An application's SOCKS5 bytes are malformed (RFC 1928, RFC 1929)."""
 
     layer = "SOCKS5"
+
+    def __init__(self, reason: str, reply: bytes = b"") -> None:
+        super().__init__(reason)
+        self.reply = reply
 
 
 class DialError(LinkSocksError):
