@@ -1,0 +1,210 @@
+"""The server's side of SOCKS5 (RFC 1928) and its login (RFC 1929): bytes in, bytes and a request out.
+
+Each message of the application is one phase of the table PHASES, in this order::
+
+    GREETING ── no credentials are set ──────────────► REQUEST ──► DONE
+        └────── they are ──► LOGIN ── they match ────────┘
+
+Any phase ends in FAILED by a SocksError, whose `reply` is what to send before closing.
+
+- What comes out depends on the bytes alone, never on how they were cut into pieces: a phase looks only at the
+  front of the buffer, and a message is refused as soon as its first byte or its address type is wrong.
+- Between two feeds the buffer holds less than one message, so at most 512 bytes. What came glued behind the
+  complete request in the same feed is `leftover`: early data for the target.
+- Without credentials only no-auth is accepted; with any, even an empty user or password, only the login.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Callable
+from enum import Enum, IntEnum
+from typing import NamedTuple
+
+from linksocks.errors import Cause, SocksError
+
+# Replies beside those of `errors.Cause` (RFC 1928 section 6).
+SUCCEEDED = 0
+COMMAND_NOT_SUPPORTED = 7
+ADDRESS_TYPE_NOT_SUPPORTED = 8
+
+IPV4, DOMAIN, IPV6 = 1, 3, 4
+
+NO_AUTH, USER_PASSWORD, NONE_ACCEPTABLE = 0x00, 0x02, 0xFF
+
+LOGIN_SUCCEEDED, LOGIN_FAILED = b"\x01\x00", b"\x01\x01"
+
+
+class Command(IntEnum):
+    """What an application asks for."""
+
+    CONNECT = 1
+    BIND = 2
+    UDP_ASSOCIATE = 3
+
+
+class Request(NamedTuple):
+    """A complete request. `host` is an IP address or a domain name, as text."""
+
+    command: Command
+    host: str
+    port: int
+
+
+def reply(code: int, host: str = "0.0.0.0", port: int = 0) -> bytes:
+    """The reply to a request: 0, a Cause or another code, and the address that is bound."""
+    return bytes((5, code, 0)) + _pack_host(host) + port.to_bytes(2)
+
+
+def _pack_host(host: str) -> bytes:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        name = host.encode()
+        return bytes((DOMAIN, len(name))) + name
+    return bytes((IPV4 if address.version == 4 else IPV6,)) + address.packed
+
+
+class Phase(Enum):
+    """Where the handshake stands."""
+
+    GREETING = "greeting"
+    LOGIN = "login"
+    REQUEST = "request"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Socks5Server:
+    """One handshake. Feed it what arrives and send what it returns, until there is a `request`."""
+
+    def __init__(self, username: str = "", password: str = "") -> None:
+        self.phase = Phase.GREETING
+        # None until phase DONE.
+        self.request: Request | None = None
+        # Empty until phase DONE, then what the last feed held beyond the request.
+        self.leftover = b""
+        # The front of the message that this phase waits for; never a whole one between two feeds.
+        self._buffer = b""
+        # The one method that we accept, and what the application must send if that is the login.
+        self._method = USER_PASSWORD if username or password else NO_AUTH
+        self._username = username.encode()
+        self._password = password.encode()
+
+    def feed(self, data: bytes | bytearray | memoryview) -> bytes:
+        """Takes what has arrived, returns what to send (perhaps nothing). Not for use after the end."""
+        if self.phase not in PHASES:
+            raise ValueError(f"the handshake is {self.phase.value}")
+        self._buffer += data
+        replies = b""
+        try:
+            while (step := PHASES.get(self.phase)) and (message := self._take(step)):
+                replies += step.handle(self, message)
+        except SocksError as error:
+            self.phase = Phase.FAILED
+            self._buffer = b""
+            error.reply = replies + error.reply
+            raise
+        if self.phase is Phase.DONE:
+            self.leftover, self._buffer = self._buffer, b""
+        return replies
+
+    def _take(self, step: Step) -> bytes:
+        """The message of this phase, cut off the buffer; empty while bytes of it are missing."""
+        buffer = self._buffer
+        if buffer and buffer[0] != step.version:
+            raise SocksError(f"version {buffer[0]} in the {self.phase.value}", step.refusal)
+        size = step.size(buffer)
+        if size > len(buffer):
+            return b""
+        self._buffer = buffer[size:]
+        return buffer[:size]
+
+    def _greet(self, message: bytes) -> bytes:
+        if self._method not in message[2:]:
+            reason = f"the application does not offer the method {self._method}"
+            raise SocksError(reason, bytes((5, NONE_ACCEPTABLE)))
+        self.phase = Phase.LOGIN if self._method == USER_PASSWORD else Phase.REQUEST
+        return bytes((5, self._method))
+
+    def _login(self, message: bytes) -> bytes:
+        end = 2 + message[1]
+        # Both are compared, whatever the first says: the time it takes tells nothing.
+        user = hmac.compare_digest(message[2:end], self._username)
+        password = hmac.compare_digest(message[end + 1 :], self._password)
+        if not (user and password):
+            raise SocksError("wrong user or password", LOGIN_FAILED)
+        self.phase = Phase.REQUEST
+        return LOGIN_SUCCEEDED
+
+    def _ask(self, message: bytes) -> bytes:
+        code, kind = message[1], message[3]
+        parse = _HOSTS.get(kind)
+        if parse is None:
+            raise SocksError(f"unknown address type {kind}", reply(ADDRESS_TYPE_NOT_SUPPORTED))
+        if code not in (Command.CONNECT, Command.UDP_ASSOCIATE):
+            raise SocksError(f"command {code} is not supported", reply(COMMAND_NOT_SUPPORTED))
+        self.request = Request(Command(code), parse(message[4:-2]), int.from_bytes(message[-2:]))
+        self.phase = Phase.DONE
+        return b""
+
+
+def _parse_domain(raw: bytes) -> str:
+    """A name of printable characters; RFC 1928 does not say which, so IDNs may come as UTF-8."""
+    try:
+        name = raw[1:].decode()
+    except UnicodeDecodeError as error:
+        raise SocksError("a domain name that is not UTF-8", reply(Cause.GENERAL)) from error
+    if not name or not name.isprintable():
+        raise SocksError(f"no domain name: {name!r}", reply(Cause.GENERAL))
+    return name
+
+
+_HOSTS: dict[int, Callable[[bytes], str]] = {
+    IPV4: lambda raw: str(ipaddress.IPv4Address(raw)),
+    DOMAIN: _parse_domain,
+    IPV6: lambda raw: str(ipaddress.IPv6Address(raw)),
+}
+
+
+# How many bytes a message has, as far as its front tells: more than are there while it is not whole.
+
+
+def _greeting_size(front: bytes) -> int:
+    """version(1) count(1) methods(count)"""
+    return 2 + front[1] if len(front) >= 2 else 2
+
+
+def _login_size(front: bytes) -> int:
+    """version(1) length(1) user length(1) password"""
+    if len(front) < 2:
+        return 2
+    end = 2 + front[1]
+    return end + 1 + (front[end] if len(front) > end else 0)
+
+
+def _request_size(front: bytes) -> int:
+    """version(1) command(1) reserved(1) type(1) address port(2), where a domain has its length before it"""
+    if len(front) < 4:
+        return 4
+    if front[3] == DOMAIN:
+        return 7 + front[4] if len(front) >= 5 else 5
+    return {IPV4: 10, IPV6: 22}.get(front[3], 4)
+
+
+class Step(NamedTuple):
+    """A phase: the version byte it starts with, its size, its handler, and the answer to another version."""
+
+    version: int
+    size: Callable[[bytes], int]
+    handle: Callable[[Socks5Server, bytes], bytes]
+    refusal: bytes
+
+
+# What does not greet as SOCKS5 is another protocol, so it gets no SOCKS5 reply.
+PHASES: dict[Phase, Step] = {
+    Phase.GREETING: Step(5, _greeting_size, Socks5Server._greet, b""),
+    Phase.LOGIN: Step(1, _login_size, Socks5Server._login, LOGIN_FAILED),
+    Phase.REQUEST: Step(5, _request_size, Socks5Server._ask, reply(Cause.GENERAL)),
+}
