@@ -1,0 +1,164 @@
+"""The command line: what the process does, prints and ends with.
+
+Invariants: stdout has only what was asked for (help, version, a token made for the user), logs and errors go
+to stderr. Whatever a user can get wrong ends with one line for each mistake and exit code 2, whatever the
+network can get wrong with one line and exit code 1, and neither shows a traceback or a secret. Signals are
+handled here and nowhere else. Nothing is monkey-patched.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Protocol
+
+from linksocks import logs, usage
+from linksocks.config import Config, nearest, resolve
+from linksocks.errors import ConfigError, LinkSocksError
+from linksocks.secret import Secret
+from linksocks.settings import COMMANDS, command_named
+from linksocks.version import __version__
+
+OK, FAILED, WRONG_USE = 0, 1, 2
+
+_MODES = {**{command.name: command.name for command in COMMANDS}, "reverse": "provider"}
+"""LINKSOCKS_MODE to command (PROTOCOL section 6.1)."""
+
+
+class Role(Protocol):
+    """A server or a client, as a process runs it."""
+
+    def start(self) -> None: ...
+    def wait(self) -> None: ...
+    def stop(self, grace: float) -> None: ...
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; the result is the exit code."""
+    try:
+        return _command(sys.argv[1:] if argv is None else argv, os.environ)
+    except ConfigError as error:
+        _complain(str(error))
+        return WRONG_USE
+    except LinkSocksError as error:
+        _complain(str(error))
+        return FAILED
+    except KeyboardInterrupt:  # Ctrl-C before there was anything to stop
+        return 128 + signal.SIGINT
+
+
+def _command(argv: list[str], environ: Mapping[str, str]) -> int:
+    if (not argv or argv[0].startswith("-")) and environ.get("LINKSOCKS_MODE"):
+        argv = [_mode(environ["LINKSOCKS_MODE"]), *argv]
+    names = [command.name for command in COMMANDS]
+    if not argv:
+        raise ConfigError(f"needs a command: {', '.join(names)} or version; see linksocks --help")
+    name, *rest = argv
+    if name in ("-h", "--help"):
+        _say(usage.overview())
+        return OK
+    if name == "version":
+        machine = f"{sys.platform}/{platform.machine()}"
+        _say(f"linksocks version v{__version__} {machine} python {platform.python_version()}\n")
+        return OK
+    if name not in names:
+        raise ConfigError(
+            f"there is no command {name!r}{nearest(name, [*names, 'version'])}; see linksocks --help"
+        )
+    command = command_named(name)
+    if "-h" in rest or "--help" in rest:
+        _say(usage.help_text(command))
+        return OK
+    flags = usage.parse(command, rest)
+    if command.later:
+        raise ConfigError(f"the {name} command is not available yet")
+    return _run(resolve(name, flags, environ))
+
+
+def _mode(text: str) -> str:
+    if text not in _MODES:
+        raise ConfigError(f"LINKSOCKS_MODE: expected {' or '.join(_MODES)}, not {text!r}")
+    return _MODES[text]
+
+
+def _run(config: Config) -> int:
+    """Run a role until a signal stops it or it fails."""
+    from gevent import signal_handler  # noqa: PLC0415 - help and mistakes must not wait for gevent
+    from gevent.event import Event  # noqa: PLC0415
+
+    logs.configure(config["debug"], config["log-format"])
+    role = _server(config) if config.command == "server" else _client(config)
+    stopping, stopped = Event(), Event()
+
+    def stop(number: int) -> None:
+        if stopping.is_set():
+            os._exit(128 + number)
+        stopping.set()
+        role.stop(config["grace"])
+        stopped.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal_handler(number, stop, number)
+    try:
+        role.start()
+        role.wait()
+    except LinkSocksError:
+        # What a stop breaks off is no failure.
+        if not stopping.is_set():
+            raise
+    if stopping.is_set():
+        stopped.wait()
+    return OK
+
+
+def _server(config: Config) -> Role:
+    from linksocks.server.role import ServerRole  # noqa: PLC0415
+
+    token: Secret = config["token"]
+    if not token:
+        token = Secret(secrets.token_hex(16))
+        _say(f"token: {token.reveal()}\n")
+    return ServerRole(
+        ws_host=config["ws-host"],
+        ws_port=config["ws-port"],
+        tokens=[token.reveal()],
+        buffer_size=config["buffer-size"],
+    )
+
+
+def _client(config: Config) -> Role:
+    from linksocks.client.role import ClientRole  # noqa: PLC0415
+
+    token: Secret = config["token"]
+    password: Secret = config["socks-password"]
+    return ClientRole(
+        url=config["url"],
+        token=token.reveal() or "anonymous",
+        socks_host=config["socks-host"],
+        socks_port=config["socks-port"],
+        socks_username=config["socks-username"],
+        socks_password=password.reveal(),
+        socks_no_wait=config["socks-no-wait"],
+        reconnect=not config["no-reconnect"],
+        retry_auth=config["retry-auth"],
+        buffer_size=config["buffer-size"],
+        ca_file=config["ca-file"],
+    )
+
+
+def _say(text: str) -> None:
+    """Print to stdout at once. A reader that left, as in `linksocks --help | head -1`, is no error."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The interpreter flushes once more at its end, and would complain then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write("".join(f"linksocks: {line}\n" for line in text.splitlines()))

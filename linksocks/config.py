@@ -1,0 +1,193 @@
+"""Where a setting gets its value from: a flag, the environment, the INI file or the default, in that order.
+
+`resolve` gives the values of one command, or raises a ConfigError with one line for each thing that is wrong.
+A line names the setting as the user gave it (the flag, the variable, or file, line and key), says what was
+expected and what to do, and never shows a secret.
+
+Invariants: the whole INI file is checked, whatever command reads it; of flags and variables only those that
+win are. A secret and the file that holds it are one setting with two spellings, so the higher level wins, and
+both at one level are an error. An empty variable counts as not set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from linksocks import ini
+from linksocks.errors import ConfigError
+from linksocks.secret import redact_url
+from linksocks.settings import COMMANDS, Setting, settings_of
+
+_LONGEST_SECRET_LINE = 4096
+
+
+class Level(IntEnum):
+    """Who said it: the highest wins."""
+
+    FILE = 1
+    ENVIRONMENT = 2
+    FLAG = 3
+
+
+@dataclass(frozen=True)
+class Given:
+    """The text of a setting as somebody gave it."""
+
+    level: Level
+    where: str
+    """What an error calls it: `--ws-port`, `LINKSOCKS_WEBSOCKET_PORT` or `file.ini:3: ws_port`."""
+    text: str
+    base: Path = Path()
+    """What a relative path is relative to."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """The values of one command, by the name of the setting."""
+
+    command: str
+    values: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+
+def resolve(command: str, flags: Mapping[str, str], environ: Mapping[str, str]) -> Config:
+    """The values for `command`; `flags` holds the text of the given ones by the name of their setting."""
+    problems: list[str] = []
+    said = _from_environment(command, environ)
+    said |= {name: Given(Level.FLAG, f"--{name}", text) for name, text in flags.items()}
+    said = _from_file(command, said.get("config"), problems) | said
+    _choose_spelling(command, said, problems)
+    values = {setting.name: _value(command, setting, said, problems) for setting in settings_of(command)}
+    for setting in settings_of(command):
+        if setting.holds and setting.name in said and values[setting.name]:
+            values[setting.holds] = _held(command, setting, said[setting.name], problems)
+        if setting.needs and values[setting.name] and not values[setting.needs] and setting.name in said:
+            problems.append(
+                f"{said[setting.name].where}: has no effect without --{setting.needs}; give both or none"
+            )
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return Config(command, values)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean X?` where an X comes near, else nothing."""
+    found = get_close_matches(word, list(known), n=1)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def _from_environment(command: str, environ: Mapping[str, str]) -> dict[str, Given]:
+    return {
+        setting.name: Given(Level.ENVIRONMENT, setting.variable, environ[setting.variable])
+        for setting in settings_of(command)
+        if environ.get(setting.variable)
+    }
+
+
+def _from_file(command: str, config: Given | None, problems: list[str]) -> dict[str, Given]:
+    """The good entries of the command's section; what is wrong in any section becomes a problem."""
+    if config is None:
+        return {}
+    try:
+        lines = Path(config.text).read_text("utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        problems.append(f"{config.where}: can't read {config.text!r}: {_reason(error)}")
+        return {}
+    entries, wrong = ini.read(lines)
+    said: dict[str, Given] = {}
+    found = [(line, f"{config.text}:{line}: {reason}") for line, reason in wrong]
+    seen: dict[tuple[str, str], int] = {}
+    for entry in entries:
+        where = f"{config.text}:{entry.line}: {entry.key}"
+        given = Given(Level.FILE, where, entry.value, Path(config.text).parent)
+        name = entry.key.lower().replace("_", "-")
+        first = seen.setdefault((entry.section, name), entry.line)
+        if first != entry.line:
+            found.append((entry.line, f"{where}: is already on line {first}; leave one of them out"))
+        elif problem := _entry_problem(entry.section, name, given):
+            found.append((entry.line, problem))
+        elif entry.section == command:
+            said[name] = given
+    problems += [problem for _, problem in sorted(found)]
+    return said
+
+
+def _entry_problem(section: str, name: str, given: Given) -> str:
+    """What is wrong with an entry of the INI file; empty when nothing is."""
+    sections = [command.name for command in COMMANDS]
+    if not section:
+        return f"{given.where}: stands above the first section; put it below [server] or [client]"
+    if section not in sections:
+        return f"{given.where}: no command has the section [{section}]{nearest(section, sections)}"
+    known = {setting.name: setting for setting in settings_of(section) if setting.in_file}
+    if name not in known:
+        return f"{given.where}: [{section}] has no such setting{nearest(name, known)}"
+    try:
+        _parse(known[name], given)
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+def _choose_spelling(command: str, said: dict[str, Given], problems: list[str]) -> None:
+    """Leave one of a secret and the file that holds it."""
+    for setting in settings_of(command):
+        file, plain = said.get(setting.name), said.get(setting.holds)
+        if file is None or plain is None:
+            continue
+        if file.level == plain.level:
+            problems.append(f"{file.where}: is given together with {plain.where}; leave one of them out")
+        del said[setting.name if file.level <= plain.level else setting.holds]
+
+
+def _value(command: str, setting: Setting, said: Mapping[str, Given], problems: list[str]) -> Any:
+    given = said.get(setting.name)
+    if given is None:
+        return setting.default_value
+    try:
+        value = _parse(setting, given)
+    except ConfigError as error:
+        problems.append(str(error))
+        return setting.default_value
+    if command in setting.later and value != setting.default_value:
+        only = f" or at {setting.default}" if setting.default else ""
+        problems.append(f"{given.where}: is not available yet; leave it out{only}")
+    return value
+
+
+def _parse(setting: Setting, given: Given) -> Any:
+    kind = setting.kind
+    if not given.text.strip():
+        raise ConfigError(f"{given.where}: is empty; give {kind.expected}, or leave it out")
+    try:
+        return kind.parse(str(given.base / given.text) if kind.path else given.text)
+    except ValueError:
+        shown = "" if kind.secret else f", not {redact_url(given.text)!r}"
+        raise ConfigError(f"{given.where}: expected {kind.expected}{shown}") from None
+
+
+def _held(command: str, setting: Setting, given: Given, problems: list[str]) -> Any:
+    """The secret on the first line of the file that a setting names."""
+    held = next(other for other in settings_of(command) if other.name == setting.holds)
+    path = given.base / given.text
+    try:
+        with path.open(encoding="utf-8") as file:
+            line = file.readline(_LONGEST_SECRET_LINE).rstrip("\r\n")
+        return _parse(held, Given(given.level, f"{given.where}: the first line of {str(path)!r}", line))
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"{given.where}: can't read {str(path)!r}: {_reason(error)}")
+    except ConfigError as error:
+        problems.append(str(error))
+    return held.default_value
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """Without the text that could not be decoded: it may be a secret."""
+    return (error.strerror or "unreadable") if isinstance(error, OSError) else "it is not UTF-8 text"

@@ -1,0 +1,315 @@
+"""The settings: each one declared once, as data.
+
+The flags and help texts of the commands, the LINKSOCKS_* variables, the keys of the INI file and what the
+errors say about them are all read from this table. To add a setting, add a line here.
+
+Invariants, all tested: names and short forms are unique within a command; a default is text that the kind
+parses; every flag, short form and variable of PROTOCOL section 6.1 is here. A setting whose feature a later
+version brings is `later` for the commands that have to wait: it is known, and refused unless it asks for no
+more than the default, so that nothing is silently ignored. Its default is what happens today.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import linksocks.values as v
+
+SERVER = ("server",)
+CLIENTS = ("client", "provider", "connector")
+ALL = SERVER + CLIENTS
+
+
+@dataclass(frozen=True)
+class Command:
+    name: str
+    summary: str
+    later: bool = False
+
+
+@dataclass(frozen=True)
+class Setting:
+    name: str
+    """The long flag without its dashes; the INI key too, with dashes or underscores."""
+    commands: tuple[str, ...]
+    kind: v.Kind
+    help: str
+    short: str = ""
+    default: str = ""
+    """As a user would write it; empty where the kind's `absent` is the default."""
+    environment: str = ""
+    """The variable, where PROTOCOL section 6.1 gives it a name that does not follow from ours."""
+    later: tuple[str, ...] = ()
+    """The commands for which a later version brings the feature."""
+    holds: str = ""
+    """The secret that is the first line of the file which this setting names."""
+    needs: str = ""
+    """The setting without which this one would have no effect."""
+    in_file: bool = True
+    """False for what can't stand in the INI file."""
+
+    @property
+    def flag(self) -> str:
+        return f"--{self.name}"
+
+    @property
+    def variable(self) -> str:
+        return self.environment or "LINKSOCKS_" + self.name.upper().replace("-", "_")
+
+    @property
+    def default_value(self) -> Any:
+        return self.kind.parse(self.default) if self.default else self.kind.absent
+
+
+COMMANDS = (
+    Command("server", "Accepts links from clients and dials the targets that they ask for."),
+    Command("client", "Opens a SOCKS5 port and carries its connections to a server."),
+    Command("provider", "Lends this machine's network to others through a server.", later=True),
+    Command("connector", "Uses the network of a provider through a server.", later=True),
+)
+
+SETTINGS = (
+    # The server's own port, and the way to it.
+    Setting(
+        "ws-host",
+        SERVER,
+        v.HOST,
+        "address to accept WebSocket clients on",
+        short="H",
+        default="0.0.0.0",
+        environment="LINKSOCKS_WEBSOCKET_HOST",
+    ),
+    Setting(
+        "ws-port",
+        SERVER,
+        v.PORT,
+        "port to accept WebSocket clients on",
+        short="P",
+        default="8765",
+        environment="LINKSOCKS_WEBSOCKET_PORT",
+    ),
+    Setting(
+        "url",
+        CLIENTS,
+        v.URL,
+        "the server's address; without a scheme it is wss://",
+        short="u",
+        default="ws://localhost:8765",
+    ),
+    Setting(
+        "ca-file",
+        CLIENTS,
+        v.FILE,
+        "PEM file of the authorities that may sign a wss:// server, instead of the system's",
+    ),
+    Setting(
+        "retry-auth", CLIENTS, v.SWITCH, "try again when the server refuses the token, instead of ending"
+    ),
+    Setting(
+        "no-reconnect", CLIENTS, v.SWITCH, "end when the link is lost, instead of making a new one", short="R"
+    ),
+    # Secrets.
+    Setting(
+        "token",
+        ALL,
+        v.SECRET,
+        "what lets a client in; a server without one makes one and prints it, "
+        "a client without one is `anonymous`",
+        short="t",
+    ),
+    Setting("token-file", ALL, v.FILE, "file with the token on its first line", holds="token"),
+    # The local SOCKS port.
+    Setting(
+        "socks-host",
+        ALL,
+        v.HOST,
+        "address of the SOCKS port",
+        short="s",
+        default="127.0.0.1",
+        later=SERVER,
+    ),
+    Setting(
+        "socks-port",
+        ALL,
+        v.PORT,
+        "port for applications to speak SOCKS5 to",
+        short="p",
+        default="9870",
+        later=SERVER,
+    ),
+    Setting(
+        "socks-username",
+        ALL,
+        v.USER,
+        "user name that applications must give",
+        short="n",
+        later=SERVER,
+        needs="socks-password",
+    ),
+    Setting(
+        "socks-password",
+        ALL,
+        v.SECRET,
+        "password that applications must give",
+        short="w",
+        later=SERVER,
+        needs="socks-username",
+    ),
+    Setting(
+        "socks-password-file",
+        ALL,
+        v.FILE,
+        "file with that password on its first line",
+        later=SERVER,
+        holds="socks-password",
+    ),
+    Setting(
+        "socks-no-wait",
+        CLIENTS,
+        v.SWITCH,
+        "open the SOCKS port before the server answers; connections wait",
+        short="i",
+    ),
+    Setting(
+        "socks-nowait",
+        SERVER,
+        v.SWITCH,
+        "open the SOCKS port before a provider is there",
+        short="i",
+        later=SERVER,
+    ),
+    # The process.
+    Setting(
+        "buffer-size",
+        ALL,
+        v.BUFFER,
+        "how much one channel may hold in memory",
+        short="b",
+        default=str(v.MIB),
+    ),
+    Setting(
+        "grace", ALL, v.DURATION, "how long open connections may go on after SIGTERM or Ctrl-C", default="10s"
+    ),
+    Setting("debug", ALL, v.DEBUG, "log more; -dd logs most", short="d"),
+    Setting("log-format", ALL, v.choice("text", "json"), "how log lines look: text or json", default="text"),
+    Setting(
+        "config",
+        ALL,
+        v.FILE,
+        "INI file with a section for each command; flags and variables go first",
+        in_file=False,
+    ),
+    # Features to come.
+    Setting(
+        "threads",
+        CLIENTS,
+        v.number(1, 64, "a number from 1 to 64"),
+        "links to the server",
+        short="T",
+        default="1",
+        later=CLIENTS,
+    ),
+    Setting(
+        "transport-grace", ALL, v.DURATION, "how long channels outlive a lost link", default="0", later=ALL
+    ),
+    Setting("reverse", ALL, v.SWITCH, "serve the other way round, through a provider", short="r", later=ALL),
+    Setting("connector-token", ALL, v.SECRET, "what lets a connector in", short="c", later=ALL),
+    Setting(
+        "connector-autonomy",
+        SERVER,
+        v.SWITCH,
+        "let providers manage their connector tokens",
+        short="a",
+        later=SERVER,
+    ),
+    Setting(
+        "connector-wait-provider",
+        SERVER,
+        v.DURATION,
+        "how long a connector waits for a provider",
+        default="5s",
+        later=SERVER,
+    ),
+    Setting("api-key", SERVER, v.SECRET, "serve the token API to whom has this key", short="k", later=SERVER),
+    Setting("upstream-proxy", ALL, v.PROXY, "dial through a SOCKS5 or HTTP proxy", short="x", later=ALL),
+    Setting(
+        "no-env-proxy",
+        CLIENTS,
+        v.SWITCH,
+        "reach the server without the environment's proxy",
+        short="E",
+        later=CLIENTS,
+    ),
+    Setting(
+        "fast-open",
+        ALL,
+        v.SWITCH,
+        "answer applications before the target does",
+        short="f",
+        environment="LINKSOCKS_FASTOPEN",
+        later=ALL,
+    ),
+    Setting("access-rule", ALL, v.LIST, "allow destinations, as ADDR:PORT; may be repeated", later=ALL),
+    Setting(
+        "direct-mode",
+        CLIENTS,
+        v.choice("relay-only", "auto", "direct-only"),
+        "way to the peer",
+        default="relay-only",
+        later=CLIENTS,
+    ),
+    Setting(
+        "direct-discovery",
+        CLIENTS,
+        v.choice("stun", "server", "auto"),
+        "how peers find each other",
+        default="stun",
+        later=CLIENTS,
+    ),
+    Setting(
+        "direct-host-candidates",
+        CLIENTS,
+        v.choice("auto", "never", "always"),
+        "offer local addresses",
+        default="auto",
+        later=CLIENTS,
+    ),
+    Setting("stun-server", CLIENTS, v.LIST, "STUN server, as HOST:PORT; may be repeated", later=CLIENTS),
+    Setting(
+        "direct-only-action",
+        CLIENTS,
+        v.choice("exit", "refuse"),
+        "when there is no direct way",
+        default="exit",
+        later=CLIENTS,
+    ),
+    Setting("direct-upnp", CLIENTS, v.SWITCH, "ask the router for a port", later=CLIENTS),
+    Setting(
+        "direct-upnp-lease", CLIENTS, v.DURATION, "how long the router keeps it", default="30m", later=CLIENTS
+    ),
+    Setting("direct-upnp-keep", CLIENTS, v.SWITCH, "leave it open at the end", later=CLIENTS),
+    Setting("direct-upnp-external-port", CLIENTS, v.PORT, "the router's port", default="0", later=CLIENTS),
+    Setting("direct-enable", SERVER, v.SWITCH, "help clients to find a direct way", later=SERVER),
+    Setting("direct-rendezvous-udp", SERVER, v.SWITCH, "tell clients their public UDP address", later=SERVER),
+    Setting(
+        "direct-rendezvous-host", SERVER, v.HOST, "UDP address for that, --ws-host if not given", later=SERVER
+    ),
+    Setting(
+        "direct-rendezvous-port",
+        SERVER,
+        v.PORT,
+        "UDP port for that, --ws-port if 0",
+        default="0",
+        later=SERVER,
+    ),
+)
+
+
+def command_named(name: str) -> Command:
+    return next(command for command in COMMANDS if command.name == name)
+
+
+def settings_of(command: str) -> tuple[Setting, ...]:
+    """What a command can be told, in the order of its help text."""
+    return tuple(setting for setting in SETTINGS if command in setting.commands)

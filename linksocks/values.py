@@ -1,0 +1,143 @@
+"""Kinds of settings: what a value looks like, and how its text becomes one.
+
+Each `Kind` is one declaration. Flags, variables and INI keys all hold text, so a value is parsed the same way
+wherever it stands. A parser raises `ValueError` and nothing else; the caller knows where the text stood and
+says so, with the kind's `expected`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from linksocks.secret import Secret
+
+KIB = 1024
+MIB = 1024 * KIB
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+", re.ASCII)
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
+_NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,15})?", re.ASCII)
+_WORDS = {
+    "1": True,
+    "true": True,
+    "yes": True,
+    "on": True,
+    "0": False,
+    "false": False,
+    "no": False,
+    "off": False,
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of value."""
+
+    argument: str
+    """Stands for the value in the help text; empty where the flag alone says it."""
+    expected: str
+    """Completes "expected ..." in an error."""
+    parse: Callable[[str], Any]
+    """Text to value; raises ValueError."""
+    absent: Any = ""
+    """The value of a setting that is neither given nor has a default."""
+    repeats: bool = False
+    """The flag may be given several times; in a variable or an INI key blanks divide the values."""
+    secret: bool = False
+    """The text is never shown, not even in an error."""
+    path: bool = False
+    """The value names a file; in an INI file it is relative to that file."""
+
+
+def duration(text: str) -> float:
+    """Seconds: `10`, `1.5s`, `300ms`, `2m` or `1h30m`."""
+    if _NUMBER.fullmatch(text):
+        return float(text)
+    if len(text) > 40 or not _DURATION.fullmatch(text):
+        raise ValueError("not a duration")
+    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+
+
+def _bounded_duration(text: str) -> float:
+    seconds = duration(text)
+    if seconds > 24 * 3600:
+        raise ValueError("longer than a day")
+    return seconds
+
+
+def _text(text: str) -> str:
+    if not text or not text.isprintable():
+        raise ValueError("empty, or holds control characters")
+    return text
+
+
+def _credential(text: str) -> str:
+    # The length is one byte on the wire: PROTOCOL section 1.2 for tokens, RFC 1929 for users and passwords.
+    if len(_text(text).encode()) > 255:
+        raise ValueError("longer than 255 bytes")
+    return text
+
+
+def _switch(text: str) -> bool:
+    try:
+        return _WORDS[text.lower()]
+    except KeyError:
+        raise ValueError("neither yes nor no") from None
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text if "://" in text else f"wss://{text}")
+    if parts.scheme not in ("ws", "wss", "http", "https") or not parts.hostname or not _text(text):
+        raise ValueError("not a server's address")
+    if parts.port == 0:
+        raise ValueError("no such port")
+    return text
+
+
+def number(low: int, high: int, what: str, argument: str = "NUMBER") -> Kind:
+    """A whole number within bounds, both included."""
+
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) <= 15 and low <= int(text) <= high):
+            raise ValueError("out of bounds")
+        return int(text)
+
+    return Kind(argument, what, parse)
+
+
+def choice(*words: str) -> Kind:
+    """One of a few words."""
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError("not one of the choices")
+        return text
+
+    return Kind("WORD", " or ".join(words), parse)
+
+
+HOST = Kind("HOST", "a host name or an IP address", _text)
+PORT = number(0, 65535, "a port from 1 to 65535, or 0 to let the system choose", "PORT")
+BUFFER = number(4 * KIB, 64 * MIB, f"a number of bytes from {4 * KIB} to {64 * MIB}", "BYTES")
+DURATION = Kind("TIME", "a duration such as 10, 1.5s, 300ms or 2m, a day at most", _bounded_duration)
+SWITCH = Kind("", "one of 1/0, true/false, yes/no, on/off", _switch, absent=False)
+DEBUG = Kind("", "0, 1 or 2", number(0, 2, "").parse, absent=0)
+URL = Kind("URL", "a server's address such as wss://example.org or ws://127.0.0.1:8765", _url)
+USER = Kind("NAME", "1 to 255 bytes", _credential)
+SECRET = Kind(
+    "SECRET",
+    "1 to 255 bytes without control characters",
+    lambda t: Secret(_credential(t)),
+    Secret(""),
+    secret=True,
+)
+PROXY = Kind(
+    "URL", "a proxy's address such as socks5://host:1080", lambda t: Secret(_text(t)), Secret(""), secret=True
+)
+FILE = Kind("FILE", "the name of a file", _text, path=True)
+LIST = Kind("ITEM", "one or more values", lambda text: tuple(text.split()), absent=(), repeats=True)
