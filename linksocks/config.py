@@ -23,7 +23,7 @@ from linksocks.errors import ConfigError
 from linksocks.secret import redact_url
 from linksocks.settings import COMMANDS, Setting, settings_of
 
-_LONGEST_SECRET_LINE = 4096
+_LONGEST_LINE = 4096
 
 
 class Level(IntEnum):
@@ -63,15 +63,12 @@ def resolve(command: str, flags: Mapping[str, str], environ: Mapping[str, str]) 
     said = _from_environment(command, environ)
     said |= {name: Given(Level.FLAG, f"--{name}", text) for name, text in flags.items()}
     said = _from_file(command, said.get("config"), problems) | said
-    _choose_spelling(command, said, problems)
+    _read_secrets(command, said, problems)
     values = {setting.name: _value(command, setting, said, problems) for setting in settings_of(command)}
     for setting in settings_of(command):
-        if setting.holds and setting.name in said and values[setting.name]:
-            values[setting.holds] = _held(command, setting, said[setting.name], problems)
-        if setting.needs and values[setting.name] and not values[setting.needs] and setting.name in said:
-            problems.append(
-                f"{said[setting.name].where}: has no effect without --{setting.needs}; give both or none"
-            )
+        if setting.needs and setting.name in said and setting.needs not in said:
+            where = said[setting.name].where
+            problems.append(f"{where}: has no effect without --{setting.needs}; give both or none")
     if problems:
         raise ConfigError("\n".join(problems))
     return Config(command, values)
@@ -136,15 +133,29 @@ def _entry_problem(section: str, name: str, given: Given) -> str:
     return ""
 
 
-def _choose_spelling(command: str, said: dict[str, Given], problems: list[str]) -> None:
-    """Leave one of a secret and the file that holds it."""
+def _read_secrets(command: str, said: dict[str, Given], problems: list[str]) -> None:
+    """A secret's text is that of the file that holds it, unless it was said plainly at a higher level."""
     for setting in settings_of(command):
         file, plain = said.get(setting.name), said.get(setting.holds)
-        if file is None or plain is None:
+        if not setting.holds or file is None:
             continue
-        if file.level == plain.level:
+        if plain is not None and plain.level > file.level:
+            del said[setting.name]
+        elif plain is not None and plain.level == file.level:
             problems.append(f"{file.where}: is given together with {plain.where}; leave one of them out")
-        del said[setting.name if file.level <= plain.level else setting.holds]
+        elif command not in setting.later:
+            path = file.base / file.text
+            try:
+                said[setting.holds] = Given(
+                    file.level, f"{file.where}: the first line of {str(path)!r}", _line(path)
+                )
+            except (OSError, ValueError) as error:
+                problems.append(f"{file.where}: can't read {str(path)!r}: {_reason(error)}")
+
+
+def _line(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        return file.readline(_LONGEST_LINE).rstrip("\r\n")
 
 
 def _value(command: str, setting: Setting, said: Mapping[str, Given], problems: list[str]) -> Any:
@@ -171,21 +182,6 @@ def _parse(setting: Setting, given: Given) -> Any:
     except ValueError:
         shown = "" if kind.secret else f", not {redact_url(given.text)!r}"
         raise ConfigError(f"{given.where}: expected {kind.expected}{shown}") from None
-
-
-def _held(command: str, setting: Setting, given: Given, problems: list[str]) -> Any:
-    """The secret on the first line of the file that a setting names."""
-    held = next(other for other in settings_of(command) if other.name == setting.holds)
-    path = given.base / given.text
-    try:
-        with path.open(encoding="utf-8") as file:
-            line = file.readline(_LONGEST_SECRET_LINE).rstrip("\r\n")
-        return _parse(held, Given(given.level, f"{given.where}: the first line of {str(path)!r}", line))
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"{given.where}: can't read {str(path)!r}: {_reason(error)}")
-    except ConfigError as error:
-        problems.append(str(error))
-    return held.default_value
 
 
 def _reason(error: OSError | ValueError) -> str:
