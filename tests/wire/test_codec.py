@@ -176,6 +176,11 @@ def test_our_own_bugs_are_value_errors(message: m.Message) -> None:
         pack(message)
 
 
+def test_a_long_name_is_named_as_such() -> None:
+    with pytest.raises(ValueError, match="at most 255 bytes, not 256"):
+        pack(m.Connect(CHANNEL, "ü" * 128, 80))
+
+
 # Compression
 
 
