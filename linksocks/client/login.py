@@ -1,0 +1,64 @@
+"""The client's side of PROTOCOL section 2: log in by the URL, or by a first message, and read the answer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import gevent
+
+from linksocks.errors import AuthError, FrameError, LinkClosed, LinkError, MessageError
+from linksocks.net.greenlets import within
+from linksocks.net.websocket import WebSocket
+from linksocks.wire.codec import pack, parse, version_of
+from linksocks.wire.frames import CloseCode
+from linksocks.wire.messages import Auth, AuthResponse
+
+LOGIN_TIMEOUT: Final = 20.0
+"""Seconds for the server's answer."""
+
+SILENCE: Final = 3.0
+"""Seconds after which a server that was told by the URL is told by a message too: rusocks never reads the URL. All
+others answer at once, and ignore an Auth after a login."""
+
+ANONYMOUS: Final = "anonymous"
+"""The token of a client that has none; only hosted relays accept it."""
+
+
+def log_in(websocket: WebSocket, auth: Auth, *, by_url: bool) -> int:
+    """Waits for the server's word on `auth`, which the URL has told it already when `by_url`.
+
+    Returns the version of the protocol that the server speaks. Raises AuthError, LinkError.
+    """
+    try:
+        raw = _answer(websocket, pack(auth), by_url=by_url)
+        answer, version = parse(raw), version_of(raw)
+    except ValueError as error:
+        raise AuthError("auth: a token of more than 255 bytes works with the path /socket only") from error
+    except LinkClosed as error:
+        if error.code == CloseCode.POLICY:  # pywssocks says no more than that
+            raise _refused(auth, error.reason) from error
+        raise LinkError(f"auth: the server closed before it answered: {error}") from error
+    except (MessageError, FrameError) as error:
+        raise LinkError(f"auth: the server's answer is malformed: {error}") from error
+    if not isinstance(answer, AuthResponse):
+        raise LinkError(f"auth: expected AuthResponse first, got {type(answer).__name__}")
+    if not answer.success:
+        raise _refused(auth, answer.error)
+    return version
+
+
+def _answer(websocket: WebSocket, auth: bytes, *, by_url: bool) -> bytes:
+    """The server's first message, as bytes of our own."""
+    with gevent.Timeout(LOGIN_TIMEOUT, LinkError(f"auth: no answer in {LOGIN_TIMEOUT:g} s")):
+        if by_url:
+            with within(SILENCE):
+                return bytes(websocket.receive())
+        websocket.send(auth)
+        return bytes(websocket.receive())
+
+
+def _refused(auth: Auth, reason: str) -> AuthError:
+    advice = "check that it is the token that the server has"
+    if auth.token == ANONYMOUS:
+        advice = "no token was given: pass one with --token-file, LINKSOCKS_TOKEN or the INI file"
+    return AuthError(f"authentication failed: {reason or 'invalid token'}; {advice}")

@@ -1,0 +1,181 @@
+"""The server's way to a WebSocket: pywsgi for HTTP, gevent-websocket for the upgrade, then our own `WebSocket`.
+
+`/socket` and all below it are WebSocket, the rest goes to a WSGI application. A request and its answer have one
+deadline together, which an upgrade ends: slow heads, bodies that never come and idle keep-alive connections are cut.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import logging
+import socket as stdlib_socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+import gevent
+from gevent import socket
+from gevent.pool import Pool
+from gevent.pywsgi import WSGIHandler, WSGIServer
+from geventwebsocket.handler import WebSocketHandler
+
+from linksocks.net.greenlets import name_current
+from linksocks.net.sockets import shown
+from linksocks.net.websocket import WebSocket
+from linksocks.wire.extensions import HEADER, Extensions, parse_extensions
+
+REQUEST_TIMEOUT: Final = 20.0
+"""Seconds for one HTTP request and its answer, from the first wait for its first byte."""
+
+MAX_LOGIN_MESSAGE: Final = 64 * 1024
+"""Bytes in a message of a peer that has not logged in; an Auth has 300."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A WebSocket that a client opened, and what its request said."""
+
+    websocket: WebSocket
+    query: dict[str, str] = field(repr=False)  # holds the token's hash
+    offered: Extensions
+
+
+class UpgradeServer(WSGIServer):
+    """Serves `application` and hands each WebSocket to `on_websocket`, in the connection's own greenlet.
+
+    The WebSocket ends when `on_websocket` returns. `extensions` is what we accept of what clients offer.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        application: Callable[..., Any],
+        on_websocket: Callable[[Accepted], None],
+        extensions: Extensions,
+    ) -> None:
+        super().__init__(
+            listener,
+            _not_upgraded(application),
+            handler_class=_Handler,
+            spawn=Pool(),
+            log=None,
+            error_log=log,
+        )
+        self.on_websocket = on_websocket
+        self.extensions = extensions
+        self.logger = log  # of gevent-websocket
+
+
+def _is_socket(path: str) -> bool:
+    return path == "/socket" or path.startswith("/socket/")
+
+
+def _not_upgraded(application: Callable[..., Any]) -> Callable[..., Any]:
+    """Answers requests to /socket that were no upgrade, PROTOCOL section 2.1."""
+
+    def dispatch(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if not _is_socket(environ["PATH_INFO"]):
+            return application(environ, start_response)
+        start_response("400 Bad Request", [("Content-Type", "text/plain; charset=utf-8")])
+        return [b"Bad Request: this path is for WebSocket clients\n"]
+
+    return dispatch
+
+
+class _Handler(WebSocketHandler):  # type: ignore[misc]
+    """One HTTP connection: what gevent-websocket leaves undone is in its methods here."""
+
+    SUPPORTED_VERSIONS = ("13",)
+    server: UpgradeServer
+
+    def handle_one_request(self) -> Any:
+        name_current(f"http {self._peer()}")
+        # A timer and no gevent.Timeout: pywsgi's bare `except` would swallow that and answer 500.
+        self._timer = gevent.get_hub().loop.timer(REQUEST_TIMEOUT)
+        self._timer.start(_cut, self.socket)
+        try:
+            return super().handle_one_request()
+        finally:
+            self._timer.close()
+
+    def run_application(self) -> None:
+        if _is_socket(self.environ["PATH_INFO"]):
+            super().run_application()
+        else:
+            WSGIHandler.run_application(self)
+
+    def upgrade_websocket(self) -> list[bytes] | None:
+        """As gevent-websocket, which fails on a key that is no base64 and answers with `str` bodies."""
+        if self.headers.get("Upgrade", "").lower() != "websocket":
+            return None
+        problem = self._problem()
+        if problem:
+            self.start_response("400 Bad Request", [("Content-Type", "text/plain; charset=utf-8")])
+            return [f"Bad Request: {problem}\n".encode()]
+        refusal = super().upgrade_websocket()
+        return [part.encode() for part in refusal] if refusal else None
+
+    def _problem(self) -> str:
+        """What is wrong with a request for an upgrade (RFC 6455 section 4.2.1); empty where nothing is."""
+        if self.request_version != "HTTP/1.1":
+            return "an upgrade needs HTTP/1.1"
+        if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
+            return "an upgrade has no body"
+        with contextlib.suppress(ValueError):
+            if len(base64.b64decode(self.headers.get("Sec-WebSocket-Key", ""), validate=True)) == 16:
+                return ""
+        return "Sec-WebSocket-Key must be 16 bytes in base64"
+
+    def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        if status.startswith("101"):
+            answer = self._offered().agreed(self.server.extensions).header()
+            if answer:
+                headers = [*headers, (HEADER, answer)]
+        return super().start_response(status, headers, exc_info)
+
+    def _offered(self) -> Extensions:
+        return parse_extensions(self.headers.get(HEADER, ""))
+
+    def run_websocket(self) -> None:
+        """After the 101: the connection leaves HTTP."""
+        self._timer.stop()
+        self.environ["wsgi.websocket"] = self.websocket = None
+        query = {name: values[0] for name, values in parse_qs(self.environ["QUERY_STRING"]).items()}
+        websocket = WebSocket(
+            self.socket, client=False, name=self._peer(), early=self._early(), max_message=MAX_LOGIN_MESSAGE
+        )
+        try:
+            self.server.on_websocket(Accepted(websocket, query, self._offered()))
+        finally:
+            websocket.finish()
+
+    def _early(self) -> bytes:
+        """What the buffered reader holds beyond the request: frames of a client that did not wait."""
+        self.socket.settimeout(0.0)
+        early = bytes(self.rfile.peek())
+        self.rfile.close()
+        return early
+
+    def _peer(self) -> str:
+        return shown(self.client_address)
+
+    def log_request(self) -> None:
+        path = (self.path or "").partition("?")[0]  # the query may hold the token's hash
+        log.debug("%s: %s %s: %s", self._peer(), self.command, path, self._orig_status)
+
+    def log_error(self, msg: str, *args: Any) -> None:
+        """pywsgi's word on a malformed request; its text repeats what the peer sent, so it stays out."""
+        log.info("HTTP: %s sent a malformed request, expected HTTP/1.1", self._peer())
+
+    @property
+    def logger(self) -> logging.Logger:
+        return log
+
+
+def _cut(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        sock.shutdown(stdlib_socket.SHUT_RDWR)

@@ -1,0 +1,56 @@
+"""Listening sockets, with an error that says what to do when there is none to be had."""
+
+from __future__ import annotations
+
+import errno
+import socket as stdlib_socket
+from typing import Final
+
+from gevent import socket
+
+from linksocks.errors import ListenError
+from linksocks.net.sockets import shown
+
+_BACKLOG: Final = 1024
+"""Connections that the kernel holds while we accept others; it caps this at net.core.somaxconn."""
+
+_ADVICE: Final = {
+    errno.EADDRINUSE: "the port is in use: stop the program that has it, or choose another port",
+    errno.EACCES: "not permitted: ports below 1024 need root or CAP_NET_BIND_SERVICE",
+    errno.EADDRNOTAVAIL: "this machine has no such address: choose one of its own, 127.0.0.1 or 0.0.0.0",
+}
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound TCP socket that refuses connections until `listen`. Raises ListenError.
+
+    Port 0 lets the kernel choose; an empty host is every address.
+    """
+    where = shown((host, port))
+    try:
+        family, _, _, _, sockaddr = stdlib_socket.getaddrinfo(
+            host or None, port, type=stdlib_socket.SOCK_STREAM, flags=stdlib_socket.AI_PASSIVE
+        )[0]
+        sock = socket.socket(family, stdlib_socket.SOCK_STREAM)
+    except OSError as error:
+        raise ListenError(f"can't listen on {where}: {error.strerror or error}") from error
+    try:
+        sock.setsockopt(stdlib_socket.SOL_SOCKET, stdlib_socket.SO_REUSEADDR, 1)
+        sock.bind(sockaddr)
+    except OSError as error:
+        sock.close()
+        raise _explained(where, error) from error
+    return sock
+
+
+def listen(sock: socket.socket) -> None:
+    """From now on the kernel takes connections. Raises ListenError."""
+    try:
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        raise _explained(shown(sock.getsockname()), error) from error
+
+
+def _explained(where: str, error: OSError) -> ListenError:
+    advice = _ADVICE.get(error.errno or 0, error.strerror or str(error))
+    return ListenError(f"can't listen on {where}: {advice}")

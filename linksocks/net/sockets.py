@@ -1,0 +1,37 @@
+"""What every TCP socket of ours needs, at its start and at its end."""
+
+from __future__ import annotations
+
+import contextlib
+import socket as stdlib_socket
+from typing import Final
+
+from gevent import socket
+
+from linksocks.net.greenlets import within
+
+_READ: Final = 64 * 1024
+
+
+def tune(sock: socket.socket) -> None:
+    """No delay for small writes, and keep-alive: a host that vanished is noticed while nothing is sent."""
+    with contextlib.suppress(OSError):  # gone already: the first read will tell
+        sock.setsockopt(stdlib_socket.IPPROTO_TCP, stdlib_socket.TCP_NODELAY, 1)
+        sock.setsockopt(stdlib_socket.SOL_SOCKET, stdlib_socket.SO_KEEPALIVE, 1)
+
+
+def end_politely(sock: socket.socket, timeout: float) -> None:
+    """Ends our side and reads away what still comes, `timeout` seconds at most.
+
+    Closing over unread bytes resets the connection, and the other side may lose what we said last.
+    """
+    with within(timeout), contextlib.suppress(OSError):
+        sock.shutdown(stdlib_socket.SHUT_WR)
+        while sock.recv(_READ):
+            pass
+
+
+def shown(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
+    """`host:port` for people, IPv6 in brackets."""
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,348 @@
+"""One proxied stream inside a link: what is on the way in each direction, and how each of them ends.
+
+A channel stands between a *sink*, the local end (a relay with its socket), and a *carrier*, the link. It holds one
+chunk at most that waits to be sent; the sink holds what its socket has not taken yet, and a window bounds that.
+
+**Flow control.** With the flow extension, each side sends at most the window that the other granted, counted in total
+bytes since the channel began. The receiver grants more as its sink consumes, and a larger window while the sink keeps
+up, so a slow consumer stops its own producer and nobody else. A foreign peer has no credits: when its channel's
+backlog is full, the link's reader waits, PATIENCE at most, and then this one channel is closed with an error.
+
+**Ends.** Each direction ends by itself where half-close is agreed:
+
+============ ============================ ========================================
+direction    ends when                    the other side learns by
+============ ============================ ========================================
+outgoing     `finish()`, all is sent      EndOfStream (without half-close: Disconnect)
+incoming     EndOfStream came             sink.deliver_end
+both         Disconnect came or went      sink.deliver_end, or deliver_reset with an error
+both         the link is lost             sink.deliver_reset
+============ ============================ ========================================
+
+A channel that has ended in both directions is forgotten by its carrier at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, cast
+
+import gevent
+from gevent.event import AsyncResult, Event
+
+from linksocks.errors import Cause, ChannelError, DialError, MessageError
+from linksocks.net.greenlets import within
+from linksocks.tunnel.causes import cause_of
+from linksocks.wire.codec import data_header
+from linksocks.wire.extensions import Extensions
+from linksocks.wire.mask import Buffer
+from linksocks.wire.messages import (
+    ChannelId,
+    Connect,
+    ConnectResponse,
+    Consumed,
+    Disconnect,
+    EndOfStream,
+    Message,
+)
+
+CHUNK: Final = 64 * 1024
+"""Bytes read from a socket at once, and the most that one Data message carries: the turn of a channel in the link."""
+
+FIRST_WINDOW: Final = 256 * 1024
+"""Bytes that a new channel accepts; the window doubles from here while the sink keeps up."""
+
+PATIENCE: Final = 10.0
+"""Seconds for which a full channel of a peer without flow control may hold up the reading of its link."""
+
+_CLEAN: Final = frozenset({"", "EOF"})
+"""Texts in a Disconnect that say that the stream is whole; LinkSocks (Go) sends its io.EOF."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for all channels of a link: `version` of the messages that we send, what both ends agreed on (its
+    window bounds what we send), and the most bytes that we hold for one channel."""
+
+    version: int
+    extensions: Extensions
+    max_window: int
+
+    @property
+    def first_window(self) -> int:
+        """What we grant a new channel; the handshake told the peer."""
+        return first_window(self.max_window)
+
+
+def first_window(max_window: int) -> int:
+    """The window of a new channel, in bytes, where `max_window` is the setting."""
+    return min(FIRST_WINDOW, max_window)
+
+
+class Sink(Protocol):
+    """The local end of a channel. The link's reader calls it for all its channels, so no method may wait."""
+
+    def deliver(self, payload: Buffer) -> None:
+        """More of the stream; the buffer is valid during the call. `Channel.consumed` must follow in time."""
+
+    def deliver_end(self, *, closed: bool) -> None:
+        """The stream is whole. With `closed` the peer takes no more from us either."""
+
+    def deliver_reset(self, reason: str) -> None:
+        """The stream is broken in both directions."""
+
+
+class Carrier(Protocol):
+    """What a channel asks of its link."""
+
+    terms: Terms
+
+    def send(self, message: Message) -> None: ...
+    def pack(self, message: Message) -> bytes: ...
+    def offer(self, channel: Channel) -> None: ...
+    def forget(self, channel: Channel) -> None: ...
+
+
+class Channel:
+    """See the top of this module. `sink` must be set before the channel is connected or accepted."""
+
+    sink: Sink
+
+    def __init__(self, carrier: Carrier, channel_id: ChannelId) -> None:
+        self.id = channel_id
+        self.queued = False  # of net.websocket.Source
+        self._carrier = carrier
+        terms = carrier.terms
+        self.half_close = terms.extensions.half_close
+        self._flow = terms.extensions.window > 0
+
+        self._outgoing: Buffer = b""  # the chunk that waits for its turn or for credit
+        self._room = Event()  # _outgoing is empty, or the channel is broken
+        self._sent = 0
+        self._limit = terms.extensions.window  # _sent may grow up to here
+        self._finishing = False  # when _outgoing is out, the end follows
+        self._outgoing_ended = False
+
+        self._window = terms.first_window if self._flow else terms.max_window
+        self._received = 0
+        self._consumed = 0
+        self._reported = 0  # of _consumed, what the peer knows
+        self._incoming_ended = False
+        self._slack: Event | None = None  # set when the sink consumed something; only while the reader waits
+
+        self._broken = ""
+        self._answer: AsyncResult[ConnectResponse] | None = None  # while we wait for it
+
+    # -- opening
+
+    def connect(self, host: str, port: int, timeout: float) -> None:
+        """Asks the peer to dial; waits `timeout` seconds. Raises DialError."""
+        self._answer = AsyncResult()
+        self._carrier.send(Connect(self.id, host, port))
+        try:
+            answer = cast(ConnectResponse, self._answer.get(timeout=timeout))
+        except gevent.Timeout as error:
+            self.abort("no answer to the connect request")
+            raise DialError(Cause.TIMED_OUT, f"no answer to the connect request in {timeout:g} s") from error
+        except ChannelError as error:
+            raise DialError(Cause.GENERAL, str(error)) from error
+        finally:
+            self._answer = None
+        if not answer.success:
+            raise DialError(answer.cause or cause_of(answer.error), answer.error)
+
+    def accept(self) -> None:
+        """Tells the peer that its target was reached."""
+        if not self._broken:
+            self._carrier.send(ConnectResponse(True, self.id))
+
+    def refuse(self, error: DialError) -> None:
+        """Tells the peer that its target was not reached, and ends the channel."""
+        if not self._broken:
+            cause = error.cause if self._carrier.terms.extensions.cause else None
+            self._carrier.send(ConnectResponse(False, self.id, str(error), cause))
+            self._break(str(error))
+
+    # -- the local end sends
+
+    def send(self, data: Buffer) -> None:
+        """Sends after what was sent before; waits while one chunk is waiting already. Raises ChannelError."""
+        while self._outgoing and not self._broken:
+            self._room.clear()
+            self._room.wait()
+        self._check()
+        self._outgoing = data
+        self._carrier.offer(self)
+
+    def finish(self) -> None:
+        """Ends the outgoing direction after all that was sent; without half-close, the channel."""
+        if not (self._broken or self._outgoing_ended):
+            self._finishing = True
+            self._carrier.offer(self)
+
+    def abort(self, reason: str) -> None:
+        """Ends the channel as broken: the peer resets its side. What waits is dropped. The sink is not told."""
+        if not self._broken and not self._ended:
+            self._carrier.send(Disconnect(self.id, reason))
+            self._break(reason)
+
+    def consumed(self, count: int) -> None:
+        """The sink passed on `count` bytes of what was delivered."""
+        self._consumed += count
+        if self._slack is not None:
+            self._slack.set()
+        if self._flow and self._consumed - self._reported >= self._window // 2:
+            self._grant()
+
+    def _grant(self) -> None:
+        if self._incoming_ended or self._broken:
+            return
+        if self._consumed == self._received:
+            self._window = min(2 * self._window, self._carrier.terms.max_window)
+        self._reported = self._consumed
+        self._carrier.send(Consumed(self.id, self._consumed, self._window))
+
+    def _check(self) -> None:
+        if self._broken:
+            raise ChannelError(self._broken)
+        if self._outgoing_ended:
+            raise ChannelError("the peer has closed the channel")
+
+    # -- the link's writer takes
+
+    def take(self) -> Sequence[Buffer] | None:
+        """The next message on the wire: a chunk as far as credit goes, or the end."""
+        waiting = len(self._outgoing)
+        if waiting:
+            size = min(waiting, self._limit - self._sent) if self._flow else waiting
+            if size <= 0:
+                return None
+            return self._take_data(size)
+        if self._finishing:
+            self._finishing = False
+            return self._take_end()
+        return None
+
+    def _take_data(self, size: int) -> Sequence[Buffer]:
+        chunk = self._outgoing
+        if size == len(chunk):
+            self._outgoing = b""
+            self._room.set()
+        else:
+            view = memoryview(chunk)
+            chunk, self._outgoing = view[:size], view[size:]
+        self._sent += size
+        return data_header(self._carrier.terms.version, self.id, size), chunk
+
+    def _take_end(self) -> Sequence[Buffer]:
+        self._outgoing_ended = True
+        if not self.half_close:
+            if not self._incoming_ended:
+                self._incoming_ended = True
+                self.sink.deliver_end(closed=True)
+            self._carrier.forget(self)
+            return [self._carrier.pack(Disconnect(self.id))]
+        self._forget_if_ended()
+        return [self._carrier.pack(EndOfStream(self.id))]
+
+    # -- the link's reader reports what came
+
+    def on_answer(self, answer: ConnectResponse) -> None:
+        """The peer dialled. An answer that nobody waits for any more is dropped."""
+        if self._answer is not None and not self._answer.ready():
+            self._answer.set(answer)
+        if not answer.success:
+            self._break(answer.error)
+
+    def on_data(self, payload: Buffer) -> None:
+        """More of the stream. Waits, PATIENCE at most, where the peer has no flow control and the sink is slow."""
+        if self._broken or self._incoming_ended:
+            return
+        self._received += len(payload)
+        if self._flow and self._received > self._reported + self._window:
+            self.fail("the peer sent more than its window")
+            return
+        self.sink.deliver(payload)
+        if not self._flow and self._received - self._consumed > self._window:
+            self._wait_for_sink()
+
+    def on_consumed(self, message: Consumed) -> None:
+        """The peer grants more. Raises MessageError when it consumed what was never sent."""
+        if message.total > self._sent:
+            raise MessageError(f"a channel reports {message.total} bytes consumed of {self._sent} sent")
+        self._limit = max(self._limit, message.total + message.window)
+        if self._outgoing:
+            self._carrier.offer(self)
+
+    def on_end(self) -> None:
+        """The incoming direction has ended."""
+        if not (self._broken or self._incoming_ended):
+            self._incoming_ended = True
+            self.sink.deliver_end(closed=False)
+            self._forget_if_ended()
+
+    def on_disconnect(self, error: str) -> None:
+        """Both directions have ended."""
+        if self._broken:
+            return
+        if error not in _CLEAN or self._answer is not None:
+            self.on_lost(error or "the peer closed the channel")
+            return
+        self._outgoing, self._outgoing_ended = b"", True
+        self._room.set()
+        self._carrier.forget(self)
+        if not self._incoming_ended:
+            self._incoming_ended = True
+            self.sink.deliver_end(closed=True)
+
+    def on_lost(self, reason: str) -> None:
+        """The channel is gone: the peer broke it off, or the link is lost."""
+        if not self._broken:
+            self._break(reason)
+            self.sink.deliver_reset(reason)
+
+    def _wait_for_sink(self) -> None:
+        self._slack = Event()
+        with within(PATIENCE):
+            while self._received - self._consumed > self._window and not self._broken:
+                self._slack.clear()
+                self._slack.wait()
+        self._slack = None
+        if self._received - self._consumed > self._window and not self._broken:
+            self.fail(f"the application took too little for {PATIENCE:g} s and the peer has no flow control")
+
+    # -- ending
+
+    @property
+    def _ended(self) -> bool:
+        return self._outgoing_ended and self._incoming_ended
+
+    def activity(self) -> tuple[int, int, int]:
+        """Changes whenever bytes move."""
+        return self._sent, self._received, self._consumed
+
+    @property
+    def half_ended(self) -> bool:
+        """One direction has ended."""
+        return self._outgoing_ended or self._incoming_ended
+
+    def _forget_if_ended(self) -> None:
+        if self._ended:
+            self._carrier.forget(self)
+
+    def fail(self, reason: str) -> None:
+        """Ends the channel as broken, on both sides."""
+        self.abort(reason)
+        self.sink.deliver_reset(reason)
+
+    def _break(self, reason: str) -> None:
+        self._broken = reason or "the channel is closed"
+        self._outgoing = b""
+        self._finishing = False
+        self._room.set()
+        if self._slack is not None:
+            self._slack.set()
+        if self._answer is not None and not self._answer.ready():
+            self._answer.set_exception(ChannelError(self._broken))
+        self._carrier.forget(self)

@@ -1,0 +1,202 @@
+"""One authenticated WebSocket that carries messages: the table of its channels, and who gets which message.
+
+`run` is the link's reader and its owner's greenlet; the WebSocket's writer is the only other greenlet that all
+channels share, besides the one that closes idle channels.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import gevent
+from gevent.event import Event
+
+from linksocks.errors import Cause, DialError, FrameError, LinkClosed, MessageError
+from linksocks.net.greenlets import spawn
+from linksocks.net.websocket import WebSocket
+from linksocks.tunnel.channel import Channel, Terms
+from linksocks.wire import messages as m
+from linksocks.wire.codec import pack, parse
+from linksocks.wire.frames import CloseCode
+from linksocks.wire.mask import Buffer
+
+CHANNEL_IDLE: Final = 12 * 3600.0
+"""Seconds without a byte in either direction after which a channel is closed (PROTOCOL section 3.2)."""
+
+HALF_ENDED_IDLE: Final = 3600.0
+"""The same once one direction has ended: nobody may be left to notice."""
+
+_SWEEP: Final = 60.0
+"""Seconds between two looks for idle channels."""
+
+TRACE: Final = 5
+"""The log level of every message but Data."""
+
+_LEVELS: Final = {"trace": TRACE, "debug": logging.DEBUG, "warn": logging.WARNING, "error": logging.ERROR}
+
+log = logging.getLogger(__name__)
+
+Accept: TypeAlias = Callable[[Channel, m.Connect], None]
+
+
+def refuse_all(channel: Channel, connect: m.Connect) -> None:
+    """The `accept` of a side that dials for nobody."""
+    channel.refuse(DialError(Cause.NOT_ALLOWED, "this side does not dial"))
+
+
+class Link:
+    """Carries channels over `websocket`, whose login is done. `accept` takes the channels that the peer opens.
+
+    `accept` runs in the reader: it sets the channel's sink and must not wait.
+    """
+
+    def __init__(self, websocket: WebSocket, terms: Terms, accept: Accept = refuse_all) -> None:
+        self.terms = terms
+        self.name = websocket.name
+        self._websocket = websocket
+        self.alive = True
+        self._accept = accept
+        self._channels: dict[m.ChannelId, Channel] = {}
+        self._empty = Event()
+        self._empty.set()
+        self._handlers: dict[type[m.Message], Callable[..., None]] = {
+            m.Connect: self._on_connect,
+            m.ConnectResponse: self._on_connect_response,
+            m.Consumed: self._on_consumed,
+            m.EndOfStream: self._on_end_of_stream,
+            m.Disconnect: self._on_disconnect,
+            m.Log: self._on_log,
+        }
+
+    # -- the reader
+
+    def run(self) -> None:
+        """Reads until the link ends, always with LinkClosed; by then all its channels and greenlets have ended."""
+        sweeper = spawn(f"sweeper of {self.name}", self._sweep)
+        try:
+            while True:
+                self._dispatch(self._websocket.receive())
+        except MessageError as error:
+            self._websocket.close(CloseCode.PROTOCOL_ERROR, error.reason)
+            raise LinkClosed(CloseCode.PROTOCOL_ERROR, str(error)) from error
+        except FrameError as error:
+            raise LinkClosed(error.code, str(error)) from error
+        finally:
+            self.alive = False
+            sweeper.kill()
+            for channel in list(self._channels.values()):
+                channel.on_lost("the link was lost")
+            self._websocket.finish()
+
+    def _dispatch(self, raw: Buffer) -> None:
+        message = parse(raw)
+        if type(message) is m.Data:
+            channel = self._channels.get(message.channel)
+            if channel is not None:  # else it ended here and the peer does not know yet
+                channel.on_data(message.payload)
+            return
+        log.log(TRACE, "%s: received %r", self.name, message)
+        handler = self._handlers.get(type(message))
+        if handler is not None:
+            handler(message)
+
+    def _on_connect(self, message: m.Connect) -> None:
+        if message.resume:
+            # PROTOCOL section 1.3: to dial again would splice two streams.
+            self.send(m.Disconnect(message.channel, "channel expired"))
+            return
+        if message.channel in self._channels:
+            raise MessageError("a channel is opened twice")
+        channel = self._add(message.channel)
+        if message.transport is m.Transport.TCP:
+            self._accept(channel, message)
+        else:
+            channel.refuse(DialError(Cause.GENERAL, "only TCP is available yet"))
+
+    def _on_connect_response(self, message: m.ConnectResponse) -> None:
+        channel = self._channels.get(message.channel)
+        if channel is not None:
+            channel.on_answer(message)
+
+    def _on_consumed(self, message: m.Consumed) -> None:
+        channel = self._channels.get(message.channel)
+        if channel is not None:
+            channel.on_consumed(message)
+
+    def _on_end_of_stream(self, message: m.EndOfStream) -> None:
+        channel = self._channels.get(message.channel)
+        if channel is not None:
+            channel.on_end()
+
+    def _on_disconnect(self, message: m.Disconnect) -> None:
+        channel = self._channels.get(message.channel)
+        if channel is not None:
+            channel.on_disconnect(message.error)
+
+    def _on_log(self, message: m.Log) -> None:
+        log.log(_LEVELS.get(message.level, logging.INFO), "%s says: %r", self.name, message.message)
+
+    # -- channels
+
+    def open(self) -> Channel:
+        """A new channel of ours; give it a sink, then connect it. Raises DialError when the link has ended."""
+        if not self.alive:
+            raise DialError(Cause.GENERAL, "the link was lost")
+        return self._add(uuid.uuid4().bytes)
+
+    def _add(self, channel_id: m.ChannelId) -> Channel:
+        channel = self._channels[channel_id] = Channel(self, channel_id)
+        self._empty.clear()
+        return channel
+
+    @property
+    def channels(self) -> int:
+        """How many channels are open."""
+        return len(self._channels)
+
+    def drained(self, timeout: float) -> bool:
+        """Waits `timeout` seconds at most until no channel is open; whether that is so."""
+        return self._empty.wait(timeout)
+
+    def close(self, code: CloseCode, reason: str = "") -> None:
+        """Begins to end the link: `run` returns when the peer agreed or did not in time."""
+        self._websocket.close(code, reason)
+
+    def _sweep(self) -> None:
+        """Closes channels that have been idle for too long."""
+        seen: dict[m.ChannelId, tuple[tuple[int, ...], float]] = {}
+        while True:
+            gevent.sleep(_SWEEP)
+            before, seen = seen, {}
+            for channel in list(self._channels.values()):
+                activity = channel.activity()
+                idle = 0.0
+                if channel.id in before and before[channel.id][0] == activity:
+                    idle = before[channel.id][1] + _SWEEP
+                seen[channel.id] = activity, idle
+                if idle >= (HALF_ENDED_IDLE if channel.half_ended else CHANNEL_IDLE):
+                    channel.fail("idle for too long")
+
+    # -- what channels ask of their carrier
+
+    def send(self, message: m.Message) -> None:
+        """Sends before all data that waits."""
+        log.log(TRACE, "%s: sending %r", self.name, message)
+        self._websocket.send(self.pack(message))
+
+    def pack(self, message: m.Message) -> bytes:
+        """The message in the version that the peer speaks."""
+        return pack(message, self.terms.version)
+
+    def offer(self, channel: Channel) -> None:
+        """`channel` has something to send in its turn."""
+        self._websocket.offer(channel)
+
+    def forget(self, channel: Channel) -> None:
+        """`channel` has ended in both directions. The writer still takes what it was offered for."""
+        self._channels.pop(channel.id, None)
+        if not self._channels:
+            self._empty.set()

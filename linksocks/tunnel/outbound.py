@@ -1,0 +1,52 @@
+"""The side that dials targets, for channels that the peer opens."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from gevent.pool import Group
+
+from linksocks.errors import DialError
+from linksocks.net.dial import dial
+from linksocks.net.greenlets import name_current
+from linksocks.net.resolve import Resolver
+from linksocks.net.sockets import shown
+from linksocks.tunnel.channel import Channel
+from linksocks.tunnel.relay import Relay
+from linksocks.wire.messages import Connect
+
+CONNECT_TIMEOUT: Final = 10.0
+"""Seconds for a dial with its look-up (PROTOCOL section 3.2)."""
+
+log = logging.getLogger(__name__)
+
+
+class Outbound:
+    """Dials and relays, a greenlet for each channel."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+        self._relays = Group()
+
+    def accept(self, channel: Channel, connect: Connect) -> None:
+        """The `accept` of a link: takes the channel and returns at once."""
+        relay = Relay(channel, patient=False)
+        self._relays.spawn(self._serve, channel, relay, connect.host, connect.port)
+
+    def _serve(self, channel: Channel, relay: Relay, host: str, port: int) -> None:
+        target = shown((host, port))
+        name_current(f"outbound {target}")
+        try:
+            sock = dial(self._resolver, host, port, CONNECT_TIMEOUT)
+        except DialError as error:
+            log.info("no connection to %s: %s", target, error)
+            channel.refuse(error)
+            return
+        log.debug("connected to %s", target)
+        channel.accept()
+        relay.run(sock)
+
+    def stop(self) -> None:
+        """Ends all relays; their channels break."""
+        self._relays.kill()
