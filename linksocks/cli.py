@@ -91,21 +91,27 @@ def _run(config: Config) -> int:
     from gevent.event import Event  # noqa: PLC0415
 
     logs.configure(config["debug"], config["log-format"])
-    role = _server(config) if config.command == "server" else _client(config)
+    made = Secret(secrets.token_hex(16)) if config.command == "server" and not config["token"] else Secret("")
+    role = _server(config, made) if config.command == "server" else _client(config)
     stopping, stopped = Event(), Event()
 
     def stop(number: int) -> None:
         if stopping.is_set():
             os._exit(128 + number)
         stopping.set()
-        role.stop(config["grace"])
-        stopped.set()
+        try:
+            role.stop(config["grace"])
+        finally:
+            stopped.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal_handler(number, stop, number)
     try:
         role.start()
-        role.wait()
+        if made:
+            _say(f"token: {made.reveal()}\n")
+        if not stopping.is_set():
+            role.wait()
     except LinkSocksError:
         # What a stop breaks off is no failure.
         if not stopping.is_set():
@@ -115,13 +121,10 @@ def _run(config: Config) -> int:
     return OK
 
 
-def _server(config: Config) -> Role:
+def _server(config: Config, made: Secret) -> Role:
     from linksocks.server.role import ServerRole  # noqa: PLC0415
 
-    token: Secret = config["token"]
-    if not token:
-        token = Secret(secrets.token_hex(16))
-        _say(f"token: {token.reveal()}\n")
+    token: Secret = config["token"] or made
     return ServerRole(
         ws_host=config["ws-host"],
         ws_port=config["ws-port"],
@@ -137,7 +140,7 @@ def _client(config: Config) -> Role:
     password: Secret = config["socks-password"]
     return ClientRole(
         url=config["url"],
-        token=token.reveal() or "anonymous",
+        token=token.reveal(),
         socks_host=config["socks-host"],
         socks_port=config["socks-port"],
         socks_username=config["socks-username"],

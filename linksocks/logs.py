@@ -73,11 +73,17 @@ def _adopt_hub() -> None:
     log = logging.getLogger(f"{ROOT}.hub")
 
     def print_exception(
-        context: object, kind: type[BaseException], value: BaseException, trace: TracebackType | None
+        context: object,
+        kind: type[BaseException] | None,
+        value: BaseException | str | None,
+        trace: TracebackType | None,
     ) -> None:
         # A greenlet's own text shows the arguments that it was called with: its name does not.
         name: Any = getattr(context, "name", None) or type(context).__name__
-        log.error("%s failed", name, exc_info=(kind, value, trace))
+        if kind is not None and isinstance(value, BaseException):
+            log.error("%s failed", name, exc_info=(kind, value, trace))
+        else:
+            log.error("%s failed: %s", name, value)
 
-    # gevent's documented seam: "subclasses may override"; an instance is enough, as the process has one hub.
-    get_hub().print_exception = print_exception
+    # The hub's own seam for subclasses; an instance will do, as this process has one hub.
+    get_hub().print_exception = print_exception  # type: ignore[method-assign,assignment]

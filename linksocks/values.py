@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
+from linksocks.client.url import server_url
+from linksocks.errors import ConfigError
 from linksocks.secret import Secret
 
 KIB = 1024
@@ -91,11 +92,10 @@ def _switch(text: str) -> bool:
 
 
 def _url(text: str) -> str:
-    parts = urlsplit(text if "://" in text else f"wss://{text}")
-    if parts.scheme not in ("ws", "wss", "http", "https") or not parts.hostname or not _text(text):
-        raise ValueError("not a server's address")
-    if parts.port == 0:
-        raise ValueError("no such port")
+    try:
+        server_url(_text(text))
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
     return text
 
 

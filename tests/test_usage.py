@@ -86,7 +86,7 @@ def test_what_was_given(argv: list[str], flags: dict[str, str]) -> None:
         (["-"], "argument 1 of server belongs to no flag"),
         ([""], "argument 1 of server belongs to no flag"),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_mistake_is_named_in_one_line(argv: list[str], said: str) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -70,7 +70,7 @@ def test_version() -> None:
             "CA file /nonexistent",
         ),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_mistake_is_one_line_and_exit_code_2(args: list[str], said: str) -> None:
     (line,) = mistake(*args)
