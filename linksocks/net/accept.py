@@ -34,6 +34,9 @@ MAX_LOGIN_MESSAGE: Final = 64 * 1024
 
 log = logging.getLogger(__name__)
 
+_upgrade_log = log.getChild("upgrade")
+_upgrade_log.setLevel(logging.WARNING)  # gevent-websocket tells of each of its steps
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -67,7 +70,6 @@ class UpgradeServer(WSGIServer):
         )
         self.on_websocket = on_websocket
         self.extensions = extensions
-        self.logger = log  # of gevent-websocket
 
 
 def _is_socket(path: str) -> bool:
@@ -143,6 +145,7 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]
     def run_websocket(self) -> None:
         """After the 101: the connection leaves HTTP."""
         self._timer.stop()
+        self.websocket.raw_write = _nowhere
         self.environ["wsgi.websocket"] = self.websocket = None
         query = {name: values[0] for name, values in parse_qs(self.environ["QUERY_STRING"]).items()}
         websocket = WebSocket(
@@ -173,7 +176,11 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]
 
     @property
     def logger(self) -> logging.Logger:
-        return log
+        return _upgrade_log
+
+
+def _nowhere(_frame: bytes) -> None:
+    """Where gevent-websocket's connection writes the close frame that its finaliser sends."""
 
 
 def _cut(sock: socket.socket) -> None:

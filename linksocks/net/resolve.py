@@ -63,7 +63,7 @@ class Resolver:
                 answers = cast(list[_Answer], self._pool.spawn(_getaddrinfo, host).get())
         except gevent.Timeout as error:
             raise DialError(Cause.TIMED_OUT, f"looking up {host} took longer than {timeout:g} s") from error
-        except (OSError, UnicodeError) as error:
+        except (OSError, ValueError) as error:  # ValueError: a NUL in it, or a label that IDNA refuses
             reason = getattr(error, "strerror", None) or error
             raise DialError(Cause.HOST_UNREACHABLE, f"no such host {host}: {reason}") from error
         return [Address(family, sockaddr) for family, _, _, _, sockaddr in answers]

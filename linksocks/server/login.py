@@ -6,7 +6,7 @@ AuthResponse; after a refusal the WebSocket is closed with 1008, which tells pyw
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 import gevent
 
@@ -56,12 +56,12 @@ def _check_query(query: dict[str, str], tokens: TokenTable) -> None:
 def _check_message(websocket: WebSocket, tokens: TokenTable) -> int:
     with gevent.Timeout(LOGIN_TIMEOUT, LinkError(f"no login in {LOGIN_TIMEOUT:g} s")):
         raw = websocket.receive()
+    if len(raw) < 2 or raw[1] != Auth.type:  # strangers get nothing else parsed
+        raise AuthError("invalid auth message: expected Auth as the first message")
     try:
-        message = parse(raw)
+        message = cast(Auth, parse(raw))
     except MessageError as error:
         raise AuthError(f"invalid auth message: {error.reason}") from error
-    if not isinstance(message, Auth):
-        raise AuthError("invalid auth message: expected Auth as the first message")
     if message.reverse or not tokens.is_forward(token_hash(message.token)):
         raise AuthError("invalid token")
     return version_of(raw)

@@ -117,7 +117,7 @@ class _Reader:
         return bytes(self.take(16, part))
 
     def name(self, part: str) -> str:
-        """A token or an address: a wrong byte in it would make it another one."""
+        """A token: a wrong byte in it would make it another one."""
         raw = self.take(self.integer(1, part), part)
         try:
             return str(raw, "utf-8")
@@ -125,7 +125,7 @@ class _Reader:
             raise self.error(f"{part} is not UTF-8") from error
 
     def text(self, part: str) -> str:
-        """Words for a human, who prefers a wrong letter to no word."""
+        """Words for a human, who prefers a wrong letter to no word, and addresses."""
         return str(self.take(self.integer(1, part), part), "utf-8", "replace")
 
     def error(self, reason: str) -> MessageError:
@@ -226,7 +226,8 @@ def _parse_json(cls: type[Any], data: memoryview) -> m.Message:
 
 
 def _parse_address(body: _Reader, part: str) -> m.Address:
-    return body.name(part), body.integer(2, part)
+    # A wrong byte fails the dial of this channel; an error here would end the link with all its channels.
+    return body.text(part), body.integer(2, part)
 
 
 def _gunzip(body: _Reader, raw: bytes | memoryview) -> bytes:
