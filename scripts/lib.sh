@@ -1,6 +1,6 @@
 # Sourced by the other scripts (bash): an environment in .venv with this package in it.
 #
-# A second run costs nothing: .venv/.installed-* remembers which setup.cfg each set of packages came from.
+# A second run costs nothing: .venv/.installed-* are copies of the setup.cfg that the packages came from.
 
 root=$(dirname "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")")
 
@@ -44,5 +44,6 @@ make_venv() {
     say "installing linksocks${extra:+ with what its $extra extra needs} into .venv"
     "$root/.venv/bin/pip" --quiet --disable-pip-version-check install --editable "$root${extra:+[$extra]}" ||
         die "pip failed; what it said is above"
+    cp "$root/setup.cfg" "$root/.venv/.installed-base"
     cp "$root/setup.cfg" "$stamp"
 }

@@ -5,6 +5,7 @@ Usage:
 
 Options:
   --check    end after the request: with 0 if the page came, with 1 if not
+  --help     print this text
 
 The ports are those of conf/quickstart.ini, or of the LINKSOCKS_* variables where they are set.
 """
@@ -25,16 +26,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from docopt import docopt
-
 from linksocks.config import Config, resolve
 from linksocks.errors import ConfigError
 from linksocks.settings import settings_of
 
 INI = str(Path(__file__).resolve().parent.parent / "conf" / "quickstart.ini")
+COMMANDS = ("server", "client")
 PAGE = b"Hello from behind the tunnel.\n"
 PATIENCE = 20.0
-"""Seconds until the SOCKS port must be open."""
+"""Seconds until a port must be open."""
 
 
 class DemoError(Exception):
@@ -61,11 +61,10 @@ def say(text: str) -> None:
 
 
 def environment(command: str) -> dict[str, str]:
-    """The variables of one command: one meant for the client must not reach the server."""
-    known = {setting.variable for setting in settings_of(command)}
-    return {
-        name: text for name, text in os.environ.items() if not name.startswith("LINKSOCKS_") or name in known
-    }
+    """The variables without those that only the other command can use: here both have one environment."""
+    works = {name: {s.variable for s in settings_of(name) if name not in s.later} for name in COMMANDS}
+    foreign = set().union(*works.values()) - works[command]
+    return {name: text for name, text in os.environ.items() if name not in foreign}
 
 
 def settings(command: str) -> Config:
@@ -115,7 +114,7 @@ def check_alive(processes: dict[str, subprocess.Popen[bytes]]) -> None:
 
 
 def wait_open(host: str, port: int, processes: dict[str, subprocess.Popen[bytes]]) -> None:
-    """Return when the SOCKS port accepts."""
+    """Return when the port accepts."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         check_alive(processes)
@@ -125,7 +124,7 @@ def wait_open(host: str, port: int, processes: dict[str, subprocess.Popen[bytes]
             time.sleep(0.05)
         else:
             return
-    raise DemoError(f"the SOCKS port {host}:{port} did not open within {PATIENCE:.0f} s; the log is above")
+    raise DemoError(f"{host}:{port} did not open within {PATIENCE:.0f} s; the log is above")
 
 
 def fetch(proxy: tuple[str, int], login: tuple[str, str], host: str, port: int) -> str:
@@ -149,16 +148,19 @@ def fetch(proxy: tuple[str, int], login: tuple[str, str], host: str, port: int) 
         return f"HTTP {answer.status} {answer.reason}: {answer.read().decode().strip()}"
 
 
-def demonstrate(check: bool) -> None:
+def demonstrate(*, check: bool) -> None:
     server, client = settings("server"), settings("client")
     socks = (client["socks-host"], client["socks-port"])
     login = (client["socks-username"], client["socks-password"].reveal())
     web = "ws_port and url in conf/quickstart.ini, or set LINKSOCKS_WEBSOCKET_PORT and LINKSOCKS_URL"
-    check_free(server["ws-host"], server["ws-port"], web)
+    websocket = (server["ws-host"], server["ws-port"])
+    check_free(*websocket, web)
     check_free(*socks, "socks_port in conf/quickstart.ini, or set LINKSOCKS_SOCKS_PORT")
     with ExitStack() as stack:
         port = stack.enter_context(page_server())
-        processes = {command: stack.enter_context(running(command)) for command in ("server", "client")}
+        processes = {"server": stack.enter_context(running("server"))}
+        wait_open(*websocket, processes)
+        processes["client"] = stack.enter_context(running("client"))
         wait_open(*socks, processes)
         say(f"\nGET http://localhost:{port}/ through the tunnel: {fetch(socks, login, 'localhost', port)}")
         say(f"\nTry it:  curl --socks5-hostname {socks[0]}:{socks[1]} http://localhost:{port}/")
@@ -170,10 +172,13 @@ def demonstrate(check: bool) -> None:
 
 
 def main() -> int:
-    check = docopt(__doc__)["--check"]
+    options = sys.argv[1:]
+    if options not in ([], ["--check"]):
+        say((__doc__ or "").strip())
+        return 0 if options in (["-h"], ["--help"]) else 2
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the processes end with this script
     try:
-        demonstrate(check)
+        demonstrate(check=bool(options))
     except (ConfigError, DemoError, OSError) as error:
         sys.stderr.write(f"quickstart: {error}\n")
         return 1

@@ -1,6 +1,5 @@
 """Server and client as processes: how they start, fail and stop, and with which exit code."""
 
-import re
 import signal
 import socket
 from collections.abc import Iterator
@@ -73,8 +72,7 @@ class TestStart:
             linksocks("client", "-t", "other", "-u", f"ws://127.0.0.1:{port}", "-p", "0") as client,
         ):
             line = failure(client)
-        assert "authentication failed" in line
-        assert re.search(r"--token|-t\b|LINKSOCKS_TOKEN", line)
+        assert line.startswith("authentication failed: invalid token; check ")
 
     def test_no_server_ends_a_client_that_must_not_reconnect(self) -> None:
         with (
