@@ -61,6 +61,7 @@ def configure(debug: int, log_format: str) -> None:
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.addLevelName(TRACE, "TRACE")
     logging.addLevelName(logging.WARNING, "WARN")
+    # Else a record that does not fit its format is shown raw, arguments and all.
     logging.raiseExceptions = False
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger(ROOT).setLevel((logging.INFO, logging.DEBUG, TRACE)[debug])

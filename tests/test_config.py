@@ -144,6 +144,11 @@ class TestSecrets:
         write(Path(ini), "[client]\nsocks-username = me\nsocks_password_file = word\n")
         assert resolve("client", {"config": ini}, {})["socks-password"].reveal() == SECRET
 
+    def test_any_file_in_the_ini_file_stands_beside_it(self, ini: str, tmp_path: Path) -> None:
+        write(Path(ini), "[client]\nca_file = own.pem\n")
+        assert resolve("client", {"config": ini}, {})["ca-file"] == str(tmp_path / "own.pem")
+        assert resolve("client", {"config": ini, "ca-file": "own.pem"}, {})["ca-file"] == "own.pem"
+
     def test_the_higher_level_wins_either_way(self, ini: str, tmp_path: Path) -> None:
         file = write(tmp_path / "token", "from-file")
         assert self.token(resolve("client", {"token": "flag"}, {"LINKSOCKS_TOKEN_FILE": file})) == "flag"

@@ -81,6 +81,10 @@ def test_a_greenlet_that_fails_is_logged_without_its_arguments(log_format: str) 
         json.loads(text)
 
 
+def test_a_record_that_does_not_fit_its_format_is_dropped_and_not_shown_raw() -> None:
+    assert logged("log.info('%d', 'SECRET')") == []
+
+
 def test_a_broken_stderr_does_not_stop_the_program() -> None:
     text = (
         "import logging, os, sys\nfrom linksocks import logs\nlogs.configure(0, 'text')\n"

@@ -93,6 +93,7 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]
 
     SUPPORTED_VERSIONS = ("13",)
     server: UpgradeServer
+    websocket: Any  # gevent-websocket's connection, until ours takes over
 
     def handle_one_request(self) -> Any:
         name_current(f"http {self._peer()}")

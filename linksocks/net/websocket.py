@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import contextlib
 import socket as stdlib_socket
-import time
 from collections import deque
 from collections.abc import Sequence
 from enum import Enum
@@ -111,7 +110,9 @@ class WebSocket:
         self._peer_closed = False  # the peer's close frame is here
         self._unreadable = False  # the peer broke RFC 6455: what follows can't be read, a close frame neither
         self._failure = ""  # why the writer gave up
-        self._ping_due = time.monotonic() + PING_INTERVAL
+        self._ping_due = False
+        self._pinger = gevent.get_hub().loop.timer(PING_INTERVAL, PING_INTERVAL)
+        self._pinger.start(self._ping)
         self._writer = spawn(f"websocket writer of {name}", self._write)
 
     # -- reading: called by the owner only
@@ -208,6 +209,7 @@ class WebSocket:
             while self._state is State.CLOSING and not (self._peer_closed or self._unreadable):
                 self.receive()
         self._state = State.CLOSED
+        self._pinger.close()
         self._writer.kill()
         self._sock.close()
 
@@ -217,12 +219,13 @@ class WebSocket:
                 batch = self._gather()
                 if batch:
                     self._transmit(batch)
-                    gevent.sleep(0)  # who became ready meanwhile goes out with the next batch
+                    if self._sources or self._control:
+                        gevent.sleep(0)  # others get their turn, and what they send goes out with the next batch
                 elif self._state is State.CLOSING and self._close_frame is None:
                     return
                 else:
                     self._wake.clear()
-                    self._wake.wait(max(0.0, self._ping_due - time.monotonic()))
+                    self._wake.wait()
         except OSError as error:
             timed_out = isinstance(error, TimeoutError)
             reason = f"the peer took nothing for {SILENCE:g} s" if timed_out else error.strerror or str(error)
@@ -234,13 +237,17 @@ class WebSocket:
             self._taken.set()
             self._finished.set()
 
+    def _ping(self) -> None:
+        self._ping_due = True
+        self._wake.set()
+
     def _gather(self) -> list[Buffer]:
         """What goes out next: ping and pong, control messages, one message of each source, then our close frame."""
         frame = self._frames.frame
         batch: list[Buffer] = []
         size = 0
-        if time.monotonic() >= self._ping_due:
-            self._ping_due = time.monotonic() + PING_INTERVAL
+        if self._ping_due:
+            self._ping_due = False
             batch += frame(Opcode.PING, b"")
         if self._pong is not None:
             batch += frame(Opcode.PONG, self._pong)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import re
+import signal
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -55,6 +56,11 @@ def tunnel(request: pytest.FixtureRequest, peer: Peer) -> Iterator[Tunnel]:
             play = peer.play("client", ws_port=ws_port, token=TOKEN, socks_port=socks_port)
             client = ends.enter_context(play)
         yield Tunnel(socks_port, our_client, (client, server))
+        for end in (
+            client,
+            server,
+        ):  # no test here looks at how they stop, and an orderly stop takes its time
+            end.send_signal(signal.SIGKILL)
 
 
 def test_download_is_byte_exact(tunnel: Tunnel, http: HttpTarget) -> None:
@@ -84,6 +90,16 @@ def test_200_requests_in_20_parallel_connections(tunnel: Tunnel, http: HttpTarge
 
     with ThreadPoolExecutor(20) as workers:
         assert sum(workers.map(ten_requests, range(20))) == 200, tunnel.output
+
+
+def test_answer_that_ends_with_its_connection(tunnel: Tunnel, http: HttpTarget) -> None:
+    """An end of stream comes after all the data, though most peers have but one message for all ends."""
+    with socks.connect(tunnel.socks_port, "127.0.0.1", http.port) as conn:
+        conn.sendall(b"GET /bytes/1000000?seed=3 HTTP/1.0\r\n\r\n")
+        if tunnel.our_client:
+            conn.shutdown(socket.SHUT_WR)  # theirs, all of them, would drop the answer
+        answer = b"".join(iter(lambda: conn.recv(65536), b""))
+    assert answer.partition(b"\r\n\r\n")[2] == b"".join(seeded_chunks(1_000_000, 3)), tunnel.output
 
 
 def test_refused_target(tunnel: Tunnel) -> None:
