@@ -1,0 +1,52 @@
+"""What a test must not leave behind: open descriptors and live greenlets.
+
+`nothing_left()` compares both before and after a block. What ends by itself gets a moment to do so; what is
+still there then fails the test and is named. For tests whose hub runs in their own thread.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import gevent
+
+SETTLING = 5.0
+"""Seconds for what has been told to end; nearly all tests need one turn of the hub."""
+
+
+@contextmanager
+def nothing_left() -> Iterator[None]:
+    """The block leaves the descriptors and greenlets of this process as they were."""
+    gevent.sleep(0)  # the hub opens descriptors of its own
+    fds, greenlets = open_fds(), live_greenlets()
+    yield
+    deadline = time.monotonic() + SETTLING
+    while True:
+        left = [f"descriptor {fd}: {what}" for fd, what in open_fds().items() if fds.get(fd) != what]
+        left += [f"greenlet {greenlet!r}" for greenlet in live_greenlets() - greenlets]
+        if not left:
+            return
+        assert time.monotonic() < deadline, "left behind:\n" + "\n".join(left)
+        gevent.sleep(0.01)  # the pace of the polling, not what is waited for
+
+
+def open_fds() -> dict[int, str]:
+    """Each open descriptor of this process, and what it is."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+        except FileNotFoundError:  # the one that listed the directory
+            continue
+    return found
+
+
+def live_greenlets() -> set[gevent.Greenlet]:
+    """All greenlets that are running or will be, whether somebody still holds them or not."""
+    # By type(): isinstance asks a weak proxy for its class, which fails once its object is gone.
+    found = {thing for thing in gc.get_objects() if issubclass(type(thing), gevent.Greenlet)}
+    return {greenlet for greenlet in found if not greenlet.ready() and greenlet is not gevent.getcurrent()}
