@@ -19,7 +19,7 @@ from typing import Protocol
 from linksocks import logs, usage
 from linksocks.config import Config, nearest, resolve
 from linksocks.errors import ConfigError, LinkSocksError
-from linksocks.secret import Secret
+from linksocks.secret import Secret, redact_url
 from linksocks.settings import COMMANDS, command_named
 from linksocks.version import __version__
 
@@ -42,7 +42,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return _command(sys.argv[1:] if argv is None else argv, os.environ)
     except ConfigError as error:
-        _complain(str(error))
+        for problem in str(error).split("\n"):
+            _complain(problem)
         return WRONG_USE
     except LinkSocksError as error:
         _complain(str(error))
@@ -164,4 +165,4 @@ def _say(text: str) -> None:
 
 
 def _complain(text: str) -> None:
-    sys.stderr.write("".join(f"linksocks: {line}\n" for line in text.splitlines()))
+    sys.stderr.write(f"linksocks: {redact_url(logs.one_line(text))}\n")

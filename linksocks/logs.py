@@ -27,13 +27,17 @@ ROOT = "linksocks"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
+def one_line(text: str) -> str:
+    """The text with its control characters spelled out: it can neither forge a line nor steer a terminal."""
+    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
+
+
 class TextFormatter(logging.Formatter):
     """`2026-11-23 02:00:00 INFO  client: message`, in local time."""
 
     def format(self, record: logging.LogRecord) -> str:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
-        message = _CONTROL.sub(lambda match: repr(match[0])[1:-1], record.getMessage())
-        line = f"{when} {record.levelname:<5} {record.name.removeprefix(ROOT + '.')}: {message}"
+        line = f"{when} {record.levelname:<5} {record.name.removeprefix(ROOT + '.')}: {one_line(record.getMessage())}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return redact_url(line)

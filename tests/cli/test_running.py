@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -80,6 +81,15 @@ class TestStart:
             linksocks("client", "-R", "-u", f"ws://127.0.0.1:{port}", "-p", "0") as client,
         ):
             assert "refused" in failure(client)
+
+    def test_what_a_peer_says_in_an_error_stays_on_its_line(self) -> None:
+        program = (
+            "import sys\nfrom linksocks import cli, errors\nfrom linksocks.client.role import ClientRole\n"
+            "def start(self): raise errors.LinkError('at ws://h/?token=SECRET a\\nlinksocks: b\\x1b[2J')\n"
+            "ClientRole.start = start\nsys.exit(cli.main(['client', '-p', '0']))"
+        )
+        with Process([sys.executable, "-c", program]) as process:
+            assert failure(process) == r"at ws://h/?token=*** a\nlinksocks: b\x1b[2J"
 
 
 class TestStop:
