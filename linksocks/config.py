@@ -93,7 +93,7 @@ def _from_file(command: str, config: Given | None, problems: list[str]) -> dict[
     if config is None:
         return {}
     try:
-        lines = Path(config.text).read_text("utf-8-sig").splitlines()
+        lines = Path(config.text).read_text("utf-8-sig").split("\n")
     except (OSError, ValueError) as error:
         problems.append(f"{config.where}: can't read {config.text!r}: {_reason(error)}")
         return {}

@@ -33,16 +33,17 @@ find_python() {
 # make_venv [EXTRA]: .venv with linksocks and, if asked for, an extra of setup.cfg.
 make_venv() {
     local extra=${1:-} python
-    local stamp="$root/.venv/.installed-${extra:-base}"
-    cmp -s "$root/setup.cfg" "$stamp" && return
-    if [ ! -x "$root/.venv/bin/pip" ]; then
+    local venv_python=$root/.venv/bin/python stamp=$root/.venv/.installed-${extra:-base}
+    # -I: what counts is what is installed, not what lies in the current directory.
+    cmp -s "$root/setup.cfg" "$stamp" && "$venv_python" -Ic 'import linksocks' 2>/dev/null && return
+    if ! "$venv_python" -Ic 'import pip' 2>/dev/null; then
         python=$(find_python) || { apt_install python3-venv && python=$(find_python); } ||
             die "needs Python 3.11 or newer with venv and ensurepip; on Debian and Ubuntu: apt-get install python3-venv"
         say "making .venv with $python"
         "$python" -m venv --clear "$root/.venv" || die "could not make .venv with $python"
     fi
     say "installing linksocks${extra:+ with what its $extra extra needs} into .venv"
-    "$root/.venv/bin/pip" --quiet --disable-pip-version-check install --editable "$root${extra:+[$extra]}" ||
+    "$venv_python" -m pip --quiet --disable-pip-version-check install --editable "$root${extra:+[$extra]}" ||
         die "pip failed; what it said is above"
     cp "$root/setup.cfg" "$root/.venv/.installed-base"
     cp "$root/setup.cfg" "$stamp"
