@@ -1,0 +1,222 @@
+"""The one place that writes to a WebSocket's socket.
+
+Control messages go first, then the sources in turn, one message each, so that no source waits for more than one
+message of every other. What goes out is gathered into batches:
+
+- The first message in a turn of the event loop is written at once, by the greenlet that sends it.
+- What more comes in that turn goes out together at its end: on a busy link a hundred messages are one system call.
+- When the socket does not take all, the writer's own greenlet waits for it and goes on, and nobody else writes until
+  it has nothing left. It lets the others run between two batches.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+import gevent
+from gevent import socket
+from gevent.event import Event
+from gevent.ssl import SSLSocket
+
+from linksocks.net.greenlets import spawn
+from linksocks.wire.frames import FrameWriter, Opcode
+from linksocks.wire.mask import Buffer
+
+_BATCH: Final = 64 * 1024
+"""Bytes after which a batch goes out: what is handed to the kernel can't be overtaken by a control message."""
+
+_BATCH_BUFFERS: Final = 512
+"""Buffers in one batch; Linux takes 1,024 in one system call."""
+
+
+class Source(Protocol):
+    """Something with messages to send when its turn comes."""
+
+    queued: bool
+    """True while the writer knows of it. Only the writer sets it."""
+
+    def take(self) -> Sequence[Buffer] | None:
+        """The parts of the next message, all but the last of a length that 4 divides; None when there is none."""
+
+
+class Writer:
+    """Writes frames to `sock`, whose timeout bounds how long it may take nothing. `failed` hears of the OSError.
+
+    No method waits; any greenlet may call them.
+    """
+
+    def __init__(
+        self, sock: socket.socket, *, masking: bool, name: str, failed: Callable[[OSError], None]
+    ) -> None:
+        self._sock = sock
+        self._fd = sock.fileno()
+        self._tls = isinstance(sock, SSLSocket)  # no scatter-gather, and no writing past its own buffer
+        self._failed = failed
+        self._frames = FrameWriter(masking=masking)
+        self._ping = False
+        self._pong: bytes | None = None  # RFC 6455 section 5.5.3: only the latest ping needs an answer
+        self._control: deque[bytes] = deque()
+        self.backlog = 0
+        """Bytes of control messages that wait."""
+        self._sources: deque[Source] = deque()
+        self._close: bytes | None = None  # the close frame's payload, until it is gathered
+        self._closing = False  # from `close` on, sources get no turn
+        self._unsent: list[Buffer] = []  # of a batch, what the socket did not take
+        self._parked = False  # the greenlet has nothing to do, so others may write
+        self._rested = True  # nothing was written in this turn of the loop
+        self._wake = Event()
+        self.progress = Event()
+        """Set whenever a batch is out, and at the end."""
+        self.finished = Event()
+        """Set when nothing more will be written: the close frame is out, or writing failed."""
+        self._loop = gevent.get_hub().loop
+        self._greenlet = spawn(f"websocket writer of {name}", self._run)
+
+    def send(self, message: bytes) -> None:
+        """Sends a control message, before all that the sources hold."""
+        if not self._closing:
+            self._control.append(message)
+            self.backlog += len(message)
+            self._ready()
+
+    def offer(self, source: Source) -> None:
+        """`source` has a message: it gets its turns until it has none."""
+        if not source.queued:
+            source.queued = True
+            self._sources.append(source)
+            self._ready()
+
+    def ping(self) -> None:
+        """Sends an empty ping."""
+        self._ping = True
+        self._ready()
+
+    def pong(self, payload: bytes) -> None:
+        """Answers a ping."""
+        self._pong = payload
+        self._ready()
+
+    def close(self, payload: bytes) -> None:
+        """Sends a close frame after the control messages sent so far, and then nothing more."""
+        self._close = payload
+        self._closing = True
+        self._ready()
+
+    def stop(self) -> None:
+        """Writes nothing more, from now on."""
+        self._greenlet.kill()
+
+    # -- who writes when
+
+    def _ready(self) -> None:
+        """Something waits. If the greenlet is at work it will look again, and so will `_rest`."""
+        if self._parked and self._rested:
+            self._rested = False
+            self._loop.run_callback(self._rest)
+            self._write_through()
+
+    def _rest(self) -> None:
+        """The end of the turn of the loop in which something was written."""
+        self._rested = True
+        if self._parked:
+            self._write_through()
+
+    def _write_through(self) -> None:
+        """Writes one batch without waiting; the greenlet gets what is left to do."""
+        if not self._tls:
+            batch = self._gather()
+            if batch:
+                try:
+                    self._unsent = _after(batch, os.writev(self._fd, batch))
+                except BlockingIOError:
+                    self._unsent = batch
+                except OSError as error:
+                    self._fail(error)
+                    return
+        if self._unsent or self._waiting() or self._closing:
+            self._parked = False
+            self._wake.set()
+
+    def _waiting(self) -> bool:
+        return bool(self._control or self._sources or self._ping or self._pong is not None)
+
+    def _run(self) -> None:
+        try:
+            while True:
+                batch = self._unsent or self._gather()
+                self._unsent = []
+                if batch:
+                    self._transmit(batch)
+                    if self._waiting():
+                        gevent.sleep(0)
+                elif self._closing and self._close is None:
+                    return
+                else:
+                    self._wake.clear()
+                    self._parked = True
+                    self._wake.wait()
+        except OSError as error:
+            self._fail(error)
+        finally:
+            self._parked = False
+            self.progress.set()
+            self.finished.set()
+
+    def _fail(self, error: OSError) -> None:
+        self._parked = False
+        self.progress.set()
+        self.finished.set()
+        self._failed(error)
+
+    # -- what is written
+
+    def _gather(self) -> list[Buffer]:
+        """What goes out next: ping, pong, control messages, one message of each source, then the close frame."""
+        frame = self._frames.frame
+        batch: list[Buffer] = []
+        size = 0
+        if self._ping:
+            self._ping = False
+            batch += frame(Opcode.PING, b"")
+        if self._pong is not None:
+            batch += frame(Opcode.PONG, self._pong)
+            self._pong = None
+        while self._control and len(batch) < _BATCH_BUFFERS:
+            message = self._control.popleft()
+            self.backlog -= len(message)
+            size += len(message)
+            batch += frame(Opcode.BINARY, message)
+        sources = self._sources
+        while sources and size < _BATCH and len(batch) < _BATCH_BUFFERS and not self._closing:
+            source = sources.popleft()
+            parts = source.take()
+            if parts is None:
+                source.queued = False
+                continue
+            sources.append(source)
+            size += len(parts[-1])
+            batch += frame(Opcode.BINARY, *parts)
+        if self._close is not None and not self._control:
+            batch += frame(Opcode.CLOSE, self._close)
+            self._close = None
+        return batch
+
+    def _transmit(self, batch: list[Buffer]) -> None:
+        """Writes all of it. Raises OSError, TimeoutError when the peer takes nothing for the socket's timeout."""
+        if self._tls:
+            batch = [b"".join(batch)]
+        while batch:
+            batch = _after(batch, self._sock.send(batch[0]) if self._tls else self._sock.sendmsg(batch))
+            self.progress.set()
+
+
+def _after(batch: list[Buffer], sent: int) -> list[Buffer]:
+    """What is left of `batch` behind its first `sent` bytes."""
+    for place, buffer in enumerate(batch):
+        if sent < len(buffer):
+            return [memoryview(buffer)[sent:], *batch[place + 1 :]] if sent else batch[place:]
+        sent -= len(buffer)
+    return []
