@@ -47,7 +47,7 @@ from linksocks.wire.messages import (
     Message,
 )
 
-CHUNK: Final = 64 * 1024
+CHUNK: Final = 256 * 1024
 """Bytes read from a socket at once, and the most that one Data message carries: the turn of a channel in the link."""
 
 FIRST_WINDOW: Final = 256 * 1024
@@ -154,12 +154,12 @@ class Channel:
 
     def accept(self) -> None:
         """Tells the peer that its target was reached."""
-        if not self._broken:
+        if not (self._broken or self._ended):
             self._carrier.send(ConnectResponse(True, self.id))
 
     def refuse(self, error: DialError) -> None:
         """Tells the peer that its target was not reached, and ends the channel."""
-        if not self._broken:
+        if not (self._broken or self._ended):
             cause = error.cause if self._carrier.terms.extensions.cause else None
             self._carrier.send(ConnectResponse(False, self.id, str(error), cause))
             self._break(str(error))
@@ -252,8 +252,10 @@ class Channel:
         """The peer dialled. An answer that nobody waits for any more is dropped."""
         if self._answer is not None and not self._answer.ready():
             self._answer.set(answer)
-        if not answer.success:
-            self._break(answer.error)
+            if not answer.success:
+                self._break(answer.error)
+        elif not answer.success:  # no peer of ours says so after a success; nothing can follow it
+            self.on_lost(answer.error)
 
     def on_data(self, payload: Buffer) -> None:
         """More of the stream. Waits, PATIENCE at most, where the peer has no flow control and the sink is slow."""
@@ -290,11 +292,11 @@ class Channel:
             self.on_lost(error or "the peer closed the channel")
             return
         self._outgoing, self._outgoing_ended = b"", True
+        self._finishing = False
+        self._incoming_ended = True
         self._room.set()
         self._carrier.forget(self)
-        if not self._incoming_ended:
-            self._incoming_ended = True
-            self.sink.deliver_end(closed=True)
+        self.sink.deliver_end(closed=True)
 
     def on_lost(self, reason: str) -> None:
         """The channel is gone: the peer broke it off, or the link is lost."""

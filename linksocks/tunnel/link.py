@@ -104,11 +104,15 @@ class Link:
             handler(message)
 
     def _on_connect(self, message: m.Connect) -> None:
+        known = self._channels.get(message.channel)
         if message.resume:
             # PROTOCOL section 1.3: to dial again would splice two streams.
-            self.send(m.Disconnect(message.channel, "channel expired"))
+            if known is not None:
+                known.fail("channel expired")
+            else:
+                self.send(m.Disconnect(message.channel, "channel expired"))
             return
-        if message.channel in self._channels:
+        if known is not None:
             raise MessageError("a channel is opened twice")
         channel = self._add(message.channel)
         if message.transport is m.Transport.TCP:
@@ -197,6 +201,7 @@ class Link:
 
     def forget(self, channel: Channel) -> None:
         """`channel` has ended in both directions. The writer still takes what it was offered for."""
-        self._channels.pop(channel.id, None)
+        if self._channels.get(channel.id) is channel:  # its id may name a new one already
+            del self._channels[channel.id]
         if not self._channels:
             self._empty.set()

@@ -67,6 +67,8 @@ class Relay:
         """Relays until both directions have ended, then closes `sock`. `early` was read from it already."""
         self._sock, self._fd = sock, sock.fileno()
         try:
+            if self._broken:  # before there was a socket
+                raise ChannelError(self._broken)
             if self._backlog:
                 self._start_drainer()
             elif self._incoming_ended:
@@ -88,16 +90,15 @@ class Relay:
 
     def _pump(self, sock: socket.socket, data: bytes) -> None:
         """Socket to channel, until the socket's end. Raises ChannelError, OSError."""
-        try:
-            data = data or sock.recv(CHUNK)
-            while data and not self._broken:
+        data = data or sock.recv(CHUNK)
+        while data and not self._broken:
+            try:
                 self._channel.send(data)
-                data = sock.recv(CHUNK)
-        except ChannelError:
-            if self._closed:  # an orderly end, and what came with it may be on its way to the socket still
-                while sock.recv(CHUNK):
-                    pass
-            raise
+            except ChannelError:
+                if not self._closed:
+                    raise
+                # An orderly end: what came before it may be on its way to the socket still.
+            data = sock.recv(CHUNK)
 
     def _await_answer(self) -> None:
         """See UNANSWERED; any byte that comes meanwhile gives the peer as long again."""

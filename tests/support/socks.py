@@ -10,6 +10,7 @@ import ipaddress
 import socket
 import struct
 import subprocess
+from collections.abc import Callable
 
 # RFC 1928 section 6; what a test of ours wants to see by name.
 SUCCEEDED, GENERAL, NOT_ALLOWED, NET_UNREACHABLE, HOST_UNREACHABLE, REFUSED, TTL_EXPIRED = range(7)
@@ -33,12 +34,13 @@ def connect(
     proxy_host: str = "127.0.0.1",
     login: tuple[str, str] | None = None,
     timeout: float = 20.0,
+    create: Callable[..., socket.socket] = socket.create_connection,
 ) -> socket.socket:
     """A connection to `host`:`port` through the proxy; `host` is sent as an address or a name, as written.
 
-    `timeout` is for each single receive and stays set on the socket.
+    `timeout` is for each single receive and stays set on the socket. `create` makes the socket: gevent's, say.
     """
-    conn = socket.create_connection((proxy_host, proxy_port), timeout)
+    conn = create((proxy_host, proxy_port), timeout)
     try:
         conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         _greet(conn, login)

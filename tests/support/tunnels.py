@@ -1,0 +1,241 @@
+"""Tunnels inside the test's own process and hub, over a socket pair: both ends ours, or one played by hand.
+
+============ ======================================================================================
+`Tunnel`     SOCKS port, link, link, dialling side: an application and its target with all between
+`Peer`       one real `Link`; the test is the other end and sends and expects single messages
+`Target`     a listener whose connections the test takes one by one
+============ ======================================================================================
+
+All sockets are gevent's. Each `with` block checks, when it ends well, that no channel is left in a link's table.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self, TypeVar
+
+import gevent
+from gevent import socket
+
+from linksocks.errors import LinkClosed
+from linksocks.net.resolve import Resolver
+from linksocks.net.websocket import WebSocket
+from linksocks.tunnel.channel import Terms, first_window
+from linksocks.tunnel.inbound import Inbound
+from linksocks.tunnel.link import Accept, Link, refuse_all
+from linksocks.tunnel.outbound import Outbound
+from linksocks.wire import messages as m
+from linksocks.wire.codec import pack, parse
+from linksocks.wire.extensions import Extensions
+from linksocks.wire.frames import CloseCode
+from tests.support import socks
+
+PATIENCE = 10.0
+"""Seconds for anything that is to happen in this process."""
+
+MAX_WINDOW = 1024 * 1024
+
+FOREIGN = Extensions()
+
+KINDS = ["ours", "foreign"]
+
+_M = TypeVar("_M", bound=m.Message)
+
+
+def extensions(kind: str, max_window: int = MAX_WINDOW) -> Extensions:
+    """What two ends agree on: all where both are ours, nothing where one is foreign."""
+    return Extensions(first_window(max_window), half_close=True, cause=True) if kind == "ours" else FOREIGN
+
+
+class Target:
+    """Listens on loopback; `receive_buffer` in bytes, where a test wants its connections full soon."""
+
+    def __init__(self, receive_buffer: int = 0) -> None:
+        self._listener = socket.socket()
+        if receive_buffer:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(1024)
+        self._listener.settimeout(PATIENCE)
+        self.port: int = self._listener.getsockname()[1]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._listener.close()
+
+    def accept(self) -> socket.socket:
+        connection = self._listener.accept()[0]
+        connection.settimeout(PATIENCE)
+        return connection
+
+    def has_waiting(self) -> bool:
+        """Whether somebody has connected whom the test has not taken yet."""
+        self._listener.settimeout(0)
+        try:
+            self._listener.accept()[0].close()
+        except BlockingIOError:
+            return False
+        finally:
+            self._listener.settimeout(PATIENCE)
+        return True
+
+
+class Tunnel:
+    """`kind` says whether both ends know each other's extensions."""
+
+    def __init__(self, kind: str = "ours", max_window: int = MAX_WINDOW) -> None:
+        terms = Terms(1, extensions(kind, max_window), max_window)
+        self.wire, far = socket.socketpair()
+        self._resolver = Resolver()
+        self.outbound = Outbound(self._resolver)
+        self.client = Link(WebSocket(self.wire, client=True, name="server"), terms)
+        self.server = Link(WebSocket(far, client=False, name="client"), terms, self.outbound.accept)
+        self.inbound = Inbound(_listener(), lambda: self.client)
+        self.inbound.start()
+        self._links = [gevent.spawn(_run, link) for link in (self.client, self.server)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *exc: object) -> None:
+        try:
+            if kind is None:
+                for link in (self.client, self.server):
+                    assert link.drained(PATIENCE), f"{link.channels} channels are left"
+        finally:
+            self.inbound.stop()
+            self.outbound.stop()
+            self.client.close(CloseCode.NORMAL)
+            gevent.joinall(self._links, timeout=PATIENCE)
+            self._resolver.close()
+
+    def cut(self) -> None:
+        """The connection between the two ends is gone."""
+        self.wire.shutdown(socket.SHUT_RDWR)
+
+    def connect(self, port: int) -> socket.socket:
+        """An application, connected to a port of this machine."""
+        return application(self.inbound, port)
+
+    def join(self, target: Target) -> tuple[socket.socket, socket.socket]:
+        """An application, and its connection as the target sees it."""
+        waiting = gevent.spawn(target.accept)
+        app = self.connect(target.port)
+        return app, waiting.get()
+
+
+class Peer:
+    """The other end of `link`, by hand. `client`: which side the peer plays."""
+
+    def __init__(
+        self, kind: str, *, client: bool, accept: Accept = refuse_all, window: int = 0, max_window: int = 0
+    ) -> None:
+        max_window = max_window or MAX_WINDOW
+        agreed = extensions(kind, window or max_window)
+        ours, theirs = socket.socketpair()
+        self.socket = theirs
+        self._websocket = WebSocket(theirs, client=client, name="link under test")
+        self.link = Link(
+            WebSocket(ours, client=not client, name="peer"), Terms(1, agreed, max_window), accept
+        )
+        self._run = gevent.spawn(_run, self.link)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *exc: object) -> None:
+        try:
+            if kind is None:
+                assert self.link.drained(PATIENCE), f"{self.link.channels} channels are left"
+        finally:
+            self._websocket.close(CloseCode.NORMAL)
+            self._websocket.finish()
+            self._run.join(PATIENCE)
+
+    def send(self, *messages: m.Message) -> None:
+        for message in messages:
+            self.send_raw(pack(message))
+
+    def send_raw(self, message: bytes) -> None:
+        self._websocket.send(message)
+
+    def next(self) -> m.Message:
+        """What the link sends next."""
+        message = parse(self._websocket.receive())
+        return m.Data(message.channel, bytes(message.payload)) if isinstance(message, m.Data) else message
+
+    def expect(self, kind: type[_M]) -> _M:
+        """The link's next message, which must be one of this type."""
+        message = self.next()
+        assert isinstance(message, kind), f"expected {kind.__name__}, got {message!r}"
+        return message
+
+    def expect_data(self, channel: m.ChannelId, size: int) -> bytes:
+        """The next `size` bytes of a channel; nothing else comes between them."""
+        data = b""
+        while len(data) < size:
+            message = self.expect(m.Data)
+            assert message.channel == channel
+            data += message.payload
+        assert len(data) == size
+        return data
+
+    def fence(self) -> list[m.Message]:
+        """All that the link sends before it answers a message that is sent now."""
+        mark = b"\xff" * 16
+        self.send(m.Connect(mark, resume=True))
+        seen: list[m.Message] = []
+        while not isinstance(message := self.next(), m.Disconnect) or message.channel != mark:
+            seen.append(message)
+        return seen
+
+    def closed(self) -> LinkClosed:
+        """How the link ended; waits for it."""
+        error: Any = gevent.spawn(_until_closed, self._websocket).get()
+        assert isinstance(error, LinkClosed)
+        return error
+
+
+def application(inbound: Inbound, port: int) -> socket.socket:
+    """An application behind `inbound`, connected to a port of this machine."""
+    return socks.connect(inbound.port, "127.0.0.1", port, timeout=PATIENCE, create=socket.create_connection)
+
+
+def read_to_end(sock: socket.socket) -> tuple[bytes, bool]:
+    """All that comes, and whether it ended in good order: False after a reset."""
+    data = bytearray()
+    try:
+        while chunk := sock.recv(64 * 1024):
+            data += chunk
+    except ConnectionResetError:
+        return bytes(data), False
+    return bytes(data), True
+
+
+def reset(sock: socket.socket) -> None:
+    """Closes with RST."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    sock.close()
+
+
+def _listener() -> socket.socket:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    return listener
+
+
+def _run(link: Link) -> LinkClosed | None:
+    try:
+        link.run()
+    except LinkClosed as error:
+        return error
+    return None
+
+
+def _until_closed(websocket: WebSocket) -> LinkClosed:
+    try:
+        while True:
+            websocket.receive()
+    except LinkClosed as error:
+        return error
