@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import socket as stdlib_socket
+import time
 from collections.abc import Callable
 from itertools import chain, zip_longest
 from typing import Final
@@ -43,9 +44,10 @@ def dial(resolver: Resolver, host: str, port: int, timeout: float) -> socket.soc
     Raises DialError with the cause of the first address's failure.
     """
     target = shown((host, port))
-    deadline = gevent.Timeout.start_new(timeout)
+    began = time.monotonic()
+    addresses = _alternate(resolver.resolve(host, port, timeout))
+    deadline = gevent.Timeout.start_new(max(0.0, timeout - (time.monotonic() - began)))
     try:
-        addresses = _alternate(resolver.resolve(host, port, timeout))
         if len(addresses) == 1:
             return _connect(addresses[0])
         return _race(addresses)

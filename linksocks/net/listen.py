@@ -24,7 +24,7 @@ _ADVICE: Final = {
 def bind(host: str, port: int) -> socket.socket:
     """A bound TCP socket that refuses connections until `listen`. Raises ListenError.
 
-    Port 0 lets the kernel choose; an empty host is every address.
+    Port 0 lets the kernel choose; an empty host is every IPv4 address.
     """
     where = shown((host, port))
     try:
@@ -32,8 +32,9 @@ def bind(host: str, port: int) -> socket.socket:
             host or None, port, type=stdlib_socket.SOCK_STREAM, flags=stdlib_socket.AI_PASSIVE
         )[0]
         sock = socket.socket(family, stdlib_socket.SOCK_STREAM)
-    except OSError as error:
-        raise ListenError(f"can't listen on {where}: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # ValueError: a label that IDNA refuses
+        reason = getattr(error, "strerror", None) or error
+        raise ListenError(f"can't listen on {where}: {reason}") from error
     try:
         sock.setsockopt(stdlib_socket.SOL_SOCKET, stdlib_socket.SO_REUSEADDR, 1)
         sock.bind(sockaddr)

@@ -2,7 +2,8 @@
 
 The C library's look-up can't be interrupted. It runs in a small pool of threads of our own, so that slow names hold
 up neither the hub nor other users of gevent's pool; each look-up has a deadline, and its thread is back when the
-library gives up. Answers are kept for a short while: a page that opens forty connections asks once.
+library gives up. Who asks for a name that is being looked up shares that look-up, so one slow name holds one thread;
+answers are kept for a short while. A page that opens forty connections asks once.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from typing import Final, NamedTuple, TypeAlias, cast
 
 import gevent
+from gevent.event import AsyncResult
 from gevent.threadpool import ThreadPool
 
 from linksocks.errors import Cause, DialError
@@ -29,6 +31,7 @@ class Address(NamedTuple):
 
 
 _Answer: TypeAlias = tuple[socket.AddressFamily, int, int, str, tuple[str, int]]
+_Outcome: TypeAlias = list[_Answer] | OSError | ValueError
 
 
 class Resolver:
@@ -36,6 +39,7 @@ class Resolver:
 
     def __init__(self) -> None:
         self._pool: ThreadPool | None = None  # made by the first look-up, in the hub that it serves
+        self._asked: dict[str, AsyncResult[_Outcome]] = {}  # look-ups under way
         self._kept: dict[str, tuple[float, list[Address]]] = {}
 
     def resolve(self, host: str, port: int, timeout: float) -> list[Address]:
@@ -55,24 +59,46 @@ class Resolver:
         return [_with_port(address, port) for address in kept[1]]
 
     def _look_up(self, host: str, timeout: float) -> list[Address]:
-        if self._pool is None:
-            self._pool = ThreadPool(_THREADS)
+        if "\0" in host:  # the C library would look up what stands before it
+            raise DialError(Cause.HOST_UNREACHABLE, f"no such host {host!r}: a name holds no NUL")
+        deadline = gevent.Timeout.start_new(timeout)
         try:
-            # The pool may be full of slow look-ups: waiting for a thread counts too.
-            with gevent.Timeout(timeout):
-                answers = cast(list[_Answer], self._pool.spawn(_getaddrinfo, host).get())
+            outcome = cast(_Outcome, self._ask(host).get())
         except gevent.Timeout as error:
+            if error is not deadline:
+                raise
             raise DialError(Cause.TIMED_OUT, f"looking up {host} took longer than {timeout:g} s") from error
-        except (OSError, ValueError) as error:  # ValueError: a NUL in it, or a label that IDNA refuses
-            reason = getattr(error, "strerror", None) or error
-            raise DialError(Cause.HOST_UNREACHABLE, f"no such host {host}: {reason}") from error
-        return [Address(family, sockaddr) for family, _, _, _, sockaddr in answers]
+        finally:
+            deadline.close()
+        if isinstance(outcome, Exception):
+            reason = getattr(outcome, "strerror", None) or outcome
+            raise DialError(Cause.HOST_UNREACHABLE, f"no such host {host}: {reason}") from outcome
+        return [Address(family, sockaddr) for family, _, _, _, sockaddr in outcome]
+
+    def _ask(self, host: str) -> AsyncResult[_Outcome]:
+        """The look-up of `host` that is under way, or a new one. Waits while all threads are taken."""
+        asked = self._asked.get(host)
+        if asked is None:
+            if self._pool is None:
+                self._pool = ThreadPool(_THREADS)
+            asked = cast("AsyncResult[_Outcome]", self._pool.spawn(_outcome, host))
+            self._asked[host] = asked
+            asked.rawlink(lambda _: self._asked.pop(host, None))
+        return asked
 
     def close(self) -> None:
         """Ends the threads. One that is in a look-up ends after it."""
         if self._pool is not None:
             self._pool.kill()
             self._pool = None
+
+
+def _outcome(host: str) -> _Outcome:
+    """An exception that left the thread would be printed by the pool, traceback and all."""
+    try:
+        return _getaddrinfo(host)
+    except (OSError, ValueError) as error:  # ValueError: a label that IDNA refuses
+        return error
 
 
 def _getaddrinfo(host: str) -> list[_Answer]:
