@@ -6,6 +6,7 @@ import contextlib
 import socket as stdlib_socket
 from typing import Final
 
+import gevent
 from gevent import socket
 
 from linksocks.net.greenlets import within
@@ -28,7 +29,7 @@ def end_politely(sock: socket.socket, timeout: float) -> None:
     with within(timeout), contextlib.suppress(OSError):
         sock.shutdown(stdlib_socket.SHUT_WR)
         while sock.recv(_READ):
-            pass
+            gevent.sleep(0)  # a socket that always has more would hold up the hub, the timeout's timer too
 
 
 def shown(address: tuple[str, int] | tuple[str, int, int, int]) -> str:

@@ -11,7 +11,7 @@ state     event                               becomes
 OPEN      `close()`, or a close frame came    CLOSING
 OPEN      the peer vanished, or a write did   CLOSED
 CLOSING   both close frames are through       CLOSED
-CLOSING   CLOSE_WAIT passed                   CLOSED
+CLOSING   CLOSE_WAIT passed since `close()`   CLOSED
 ========= =================================== =========
 
 In CLOSING nothing more is read as a message, and what the sources still hold is not sent.
@@ -28,7 +28,7 @@ import gevent
 from gevent import socket
 
 from linksocks.errors import FrameError, LinkClosed
-from linksocks.net.greenlets import within
+from linksocks.net.greenlets import Greenlet, spawn_later, within
 from linksocks.net.sockets import end_politely, tune
 from linksocks.net.writer import Source, Writer
 from linksocks.wire.frames import CloseCode, Opcode, pack_close, parse_close
@@ -42,7 +42,7 @@ SILENCE: Final = 60.0
 """Seconds without a byte received after which a peer counts as dead, and without a byte taken, a write as failed."""
 
 CLOSE_WAIT: Final = 2.0
-"""Seconds that the peer has for its close frame once ours is out."""
+"""Seconds for the whole closing handshake: to send what is before our close frame, and to get the peer's."""
 
 _YIELD: Final = 64 * 1024
 """Bytes read without a pause before other greenlets get their turn."""
@@ -80,7 +80,8 @@ class WebSocket:
         self._state = State.OPEN
         self._peer_closed = False  # the peer's close frame is here
         self._unreadable = False  # the peer broke RFC 6455: what follows can't be read, a close frame neither
-        self._failure = ""  # why writing failed
+        self._closer: Greenlet | None = None  # ends a closing handshake that takes too long
+        self._failure = ""  # why we gave up
         self._writer = Writer(sock, masking=client, name=name, failed=self._on_failure)
         self._pinger = gevent.get_hub().loop.timer(PING_INTERVAL, PING_INTERVAL)
         self._pinger.start(self._writer.ping)
@@ -116,6 +117,8 @@ class WebSocket:
         while self._writer.backlog > _CONTROL_BACKLOG and not self._writer.finished.is_set():
             self._writer.progress.clear()
             self._writer.progress.wait()
+        if self._state is State.CLOSED:  # what a peer sends on and on can be read on and on after a shutdown
+            raise self._vanished("the connection is closed")
         try:
             count = self._sock.recv_into(self._receiver.buffer())
         except TimeoutError as error:
@@ -161,26 +164,47 @@ class WebSocket:
         if self._state is State.OPEN:
             self._state = State.CLOSING
             self._writer.close(pack_close(code, reason))
+            self._closer = spawn_later(
+                f"closer of {self.name}",
+                CLOSE_WAIT,
+                self._give_up,
+                f"the peer did not agree to close in {CLOSE_WAIT:g} s",
+            )
 
     def finish(self) -> None:
         """Ends the closing handshake as the owner, who reads no more: waits, CLOSE_WAIT at most, and closes."""
         self.close(CloseCode.NORMAL)
-        with within(CLOSE_WAIT), contextlib.suppress(LinkClosed, FrameError):
-            if self._state is State.CLOSING:
-                self._writer.finished.wait()
-            if self._unreadable:
-                end_politely(self._sock, CLOSE_WAIT)
-            while self._state is State.CLOSING and not (self._peer_closed or self._unreadable):
-                self.receive()
+        try:
+            with within(CLOSE_WAIT), contextlib.suppress(LinkClosed, FrameError):
+                if self._state is State.CLOSING:
+                    self._writer.finished.wait()
+                if self._unreadable:
+                    end_politely(self._sock, CLOSE_WAIT)
+                while self._state is State.CLOSING and not (self._peer_closed or self._unreadable):
+                    self.receive()
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        """Nothing of ours is left: also where the owner was killed while it waited."""
         self._state = State.CLOSED
         self._pinger.close()
-        self._writer.stop()
-        self._sock.close()
+        if self._closer is not None:
+            self._closer.kill(block=False)
+        try:
+            self._writer.stop()
+        finally:
+            self._sock.close()
 
     def _on_failure(self, error: OSError) -> None:
         timed_out = isinstance(error, TimeoutError)
         reason = f"the peer took nothing for {SILENCE:g} s" if timed_out else error.strerror or str(error)
-        self._failure = f"writing failed: {reason}"
+        self._give_up(f"writing failed: {reason}")
+
+    def _give_up(self, reason: str) -> None:
+        """Ends it without the peer: the reader wakes, and finds the reason."""
+        self._failure = self._failure or reason
         self._state = State.CLOSED
         with contextlib.suppress(OSError):
-            self._sock.shutdown(stdlib_socket.SHUT_RDWR)  # the reader wakes and finds the reason
+            # The plain socket's method: SSLSocket's own takes the TLS object from under the reader.
+            socket.socket.shutdown(self._sock, stdlib_socket.SHUT_RDWR)

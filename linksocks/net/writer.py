@@ -120,9 +120,9 @@ class Writer:
 
     def _rest(self) -> None:
         """The end of the turn of the loop in which something was written."""
-        self._rested = True
         if self._parked:
             self._write_through()
+        self._rested = True  # not before: a source that sends when it is asked must not write in between
 
     def _write_through(self) -> None:
         """Writes one batch without waiting; the greenlet gets what is left to do."""
@@ -131,6 +131,7 @@ class Writer:
             if batch:
                 try:
                     self._unsent = _after(batch, os.writev(self._fd, batch))
+                    self.progress.set()
                 except BlockingIOError:
                     self._unsent = batch
                 except OSError as error:
