@@ -32,6 +32,11 @@ REQUEST_TIMEOUT: Final = 20.0
 MAX_LOGIN_MESSAGE: Final = 64 * 1024
 """Bytes in a message of a peer that has not logged in; an Auth has 300."""
 
+_TEXT_AND_CLOSE: Final = [("Content-Type", "text/plain; charset=utf-8"), ("Connection", "close")]
+"""Headers of a refusal. The connection ends: what follows may be frames, and no request."""
+
+_MALFORMED: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
 log = logging.getLogger(__name__)
 
 _upgrade_log = log.getChild("upgrade")
@@ -82,7 +87,7 @@ def _not_upgraded(application: Callable[..., Any]) -> Callable[..., Any]:
     def dispatch(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         if not _is_socket(environ["PATH_INFO"]):
             return application(environ, start_response)
-        start_response("400 Bad Request", [("Content-Type", "text/plain; charset=utf-8")])
+        start_response("400 Bad Request", _TEXT_AND_CLOSE)
         return [b"Bad Request: this path is for WebSocket clients\n"]
 
     return dispatch
@@ -105,6 +110,18 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]
         finally:
             self._timer.close()
 
+    def handle(self) -> None:
+        """As pywsgi, which does not expect that a client is gone when it gets its 400."""
+        with contextlib.suppress(OSError):
+            super().handle()
+
+    def _handle_client_error(self, ex: Exception) -> tuple[str, bytes] | None:
+        """As pywsgi, which prints a traceback where a head is malformed in a way that it does not know."""
+        if isinstance(ex, OSError):  # the client left
+            return None
+        self.log_error("")
+        return "400", _MALFORMED
+
     def run_application(self) -> None:
         if _is_socket(self.environ["PATH_INFO"]):
             super().run_application()
@@ -117,7 +134,7 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]
             return None
         problem = self._problem()
         if problem:
-            self.start_response("400 Bad Request", [("Content-Type", "text/plain; charset=utf-8")])
+            self.start_response("400 Bad Request", _TEXT_AND_CLOSE)
             return [f"Bad Request: {problem}\n".encode()]
         refusal = super().upgrade_websocket()
         return [part.encode() for part in refusal] if refusal else None
@@ -129,7 +146,9 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]
         if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
             return "an upgrade has no body"
         with contextlib.suppress(ValueError):
-            if len(base64.b64decode(self.headers.get("Sec-WebSocket-Key", ""), validate=True)) == 16:
+            # From the environ: it joins the keys of a request with two.
+            key = self.environ.get("HTTP_SEC_WEBSOCKET_KEY", "")
+            if len(base64.b64decode(key, validate=True)) == 16:
                 return ""
         return "Sec-WebSocket-Key must be 16 bytes in base64"
 

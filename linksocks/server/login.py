@@ -10,7 +10,7 @@ from typing import Final, cast
 
 import gevent
 
-from linksocks.errors import AuthError, LinkError, MessageError
+from linksocks.errors import AuthError, FrameError, LinkError, MessageError
 from linksocks.net.accept import Accepted
 from linksocks.net.websocket import WebSocket
 from linksocks.server.tokens import TokenTable
@@ -54,8 +54,11 @@ def _check_query(query: dict[str, str], tokens: TokenTable) -> None:
 
 
 def _check_message(websocket: WebSocket, tokens: TokenTable) -> int:
-    with gevent.Timeout(LOGIN_TIMEOUT, LinkError(f"no login in {LOGIN_TIMEOUT:g} s")):
-        raw = websocket.receive()
+    try:
+        with gevent.Timeout(LOGIN_TIMEOUT, LinkError(f"no login in {LOGIN_TIMEOUT:g} s")):
+            raw = websocket.receive()
+    except FrameError as error:
+        raise LinkError(f"no login: {error}") from error
     if len(raw) < 2 or raw[1] != Auth.type:  # strangers get nothing else parsed
         raise AuthError("invalid auth message: expected Auth as the first message")
     try:
