@@ -30,10 +30,8 @@ def log_in(websocket: WebSocket, auth: Auth, *, by_url: bool) -> int:
     Returns the version of the protocol that the server speaks. Raises AuthError, LinkError.
     """
     try:
-        raw = _answer(websocket, pack(auth), by_url=by_url)
+        raw = _answer(websocket, auth, by_url=by_url)
         answer, version = parse(raw), version_of(raw)
-    except ValueError as error:
-        raise AuthError("auth: a token of more than 255 bytes works with the path /socket only") from error
     except LinkClosed as error:
         if error.code == CloseCode.POLICY:  # pywssocks says no more than that
             raise _refused(auth, error.reason) from error
@@ -47,14 +45,23 @@ def log_in(websocket: WebSocket, auth: Auth, *, by_url: bool) -> int:
     return version
 
 
-def _answer(websocket: WebSocket, auth: bytes, *, by_url: bool) -> bytes:
+def _answer(websocket: WebSocket, auth: Auth, *, by_url: bool) -> bytes:
     """The server's first message, as bytes of our own."""
     with gevent.Timeout(LOGIN_TIMEOUT, LinkError(f"auth: no answer in {LOGIN_TIMEOUT:g} s")):
         if by_url:
             with within(SILENCE):
                 return bytes(websocket.receive())
-        websocket.send(auth)
+        websocket.send(_packed(auth))
         return bytes(websocket.receive())
+
+
+def _packed(auth: Auth) -> bytes:
+    try:
+        return pack(auth)
+    except ValueError as error:
+        raise AuthError(
+            "auth: this server wants the token in a message, which holds 255 bytes: choose a shorter token"
+        ) from error
 
 
 def _refused(auth: Auth, reason: str) -> AuthError:

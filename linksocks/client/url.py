@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Final
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
 from linksocks.errors import ConfigError
 
 _SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+
+_KEPT: Final = "/%:@!$&'()*+,;=?"
+"""Characters that stay as written in a path or query; a space, say, would end the request's path."""
 
 LOGIN_PATH: Final = "/socket"
 """The one path whose server reads the token from the query."""
@@ -30,7 +34,8 @@ def server_url(text: str) -> SplitResult:
     if "@" in parts.netloc:
         raise ConfigError("a server's URL holds no user name or password: the token says who you are")
     path = parts.path if parts.path not in ("", "/") else LOGIN_PATH
-    return SplitResult(_SCHEMES[parts.scheme], parts.netloc, path, parts.query, "")
+    path, query = quote(path, _KEPT), quote(parts.query, _KEPT)
+    return SplitResult(_SCHEMES[parts.scheme], parts.netloc, path, query, "")
 
 
 def with_login(url: SplitResult, token_hash: str, instance: str, *, reverse: bool) -> str:
@@ -38,5 +43,6 @@ def with_login(url: SplitResult, token_hash: str, instance: str, *, reverse: boo
     if url.path != LOGIN_PATH:
         return url.geturl()
     login = {"instance": instance, "reverse": str(reverse).lower(), "token": token_hash}
-    query = dict(parse_qsl(url.query)) | login
-    return url._replace(query=urlencode(sorted(query.items()))).geturl()
+    given = [pair for pair in parse_qsl(url.query, keep_blank_values=True) if pair[0] not in login]
+    query = sorted([*given, *login.items()], key=itemgetter(0))
+    return url._replace(query=urlencode(query)).geturl()

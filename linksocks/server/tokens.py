@@ -27,8 +27,8 @@ class TokenTable:
 
     def is_forward(self, digest: str) -> bool:
         """Whether `digest`, as it stands in a URL, is the hash of a forward token."""
-        kept = self._forward.get(self._key(digest), "")
-        return hmac.compare_digest(kept.encode(), digest.encode())
+        kept = self._forward.get(self._key(digest))
+        return kept is not None and hmac.compare_digest(kept.encode(), digest.encode())
 
     def _key(self, digest: str) -> bytes:
         return hashlib.blake2b(digest.encode(), key=self._secret).digest()

@@ -122,8 +122,10 @@ class MessageReceiver:
             return None
         if header > 2:
             (length,) = struct.unpack_from(layout, store, at + 2)
-            if length < fewest or length >> 63:
+            if length < fewest:
                 raise FrameError(CloseCode.PROTOCOL_ERROR, "a length is not written in its shortest form")
+            if length >> 63:
+                raise FrameError(CloseCode.PROTOCOL_ERROR, "a length has its highest bit set")
         if masked != self._masked:
             expected = "masked" if self._masked else "unmasked"
             raise FrameError(CloseCode.PROTOCOL_ERROR, f"expected {expected} frames from this side")
