@@ -1,0 +1,185 @@
+"""What a link does with each message, and how it ends."""
+
+import logging
+
+import gevent
+import pytest
+
+from linksocks.errors import DialError
+from linksocks.tunnel import link as links
+from linksocks.tunnel.channel import Channel
+from linksocks.wire import messages as m
+from linksocks.wire.codec import pack
+from tests.support.tunnels import KINDS, PATIENCE, Peer
+from tests.tunnel.test_channel import Slow, connected
+
+A, B = b"a" * 16, b"b" * 16
+
+
+class Taken:
+    """An `accept` that takes every channel."""
+
+    def __init__(self) -> None:
+        self.sinks: list[Slow] = []
+
+    def __call__(self, channel: Channel, connect: m.Connect) -> None:
+        self.sinks.append(Slow(channel))
+
+
+@pytest.mark.parametrize("client", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_messages_that_mean_nothing_here_are_ignored(kind: str, client: bool) -> None:
+    strange = [
+        m.Unknown(0x99, b"from the future"),
+        m.Unknown(0x7F, b""),
+        m.Auth("token", False, bytes(16)),
+        m.AuthResponse(True),
+        m.Partners(3),
+        m.ChannelDataAck(A, 7),
+        m.Data(A, b"of nobody"),
+        m.Consumed(A, 1 << 60, 1 << 20),
+        m.EndOfStream(A),
+        m.Disconnect(A),
+        m.ConnectResponse(True, A),
+        m.ConnectResponse(False, A, "no"),
+    ]
+    with Peer(kind, client=client) as peer:
+        peer.send(*strange)
+        assert peer.fence() == []
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"\x01", b"\x11\x04", b"\x01\x04\x01", b"\x01\x41" + A, b"\x01\x42abc", b"\x01\x05\x00" + A],
+    ids=["empty", "header", "version", "data", "consumed", "end", "refusal"],
+)
+def test_a_malformed_message_ends_the_link(raw: bytes) -> None:
+    with Peer("ours", client=False) as peer:
+        _, sink = connected(peer)
+        peer.send_raw(raw)
+        closed = peer.closed()
+        assert closed.code == 1002
+        assert closed.reason
+        assert sink.end() == "reset: the link was lost"
+
+
+def test_a_log_message_is_logged_as_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    with Peer("ours", client=False) as peer, caplog.at_level(logging.INFO, "linksocks"):
+        peer.send(m.Log("warn", "hello\nERROR forged"), m.Log("strange", "x"), m.Log("debug", "y"))
+        peer.fence()
+    assert [record.getMessage() for record in caplog.records] == [
+        r"peer says: 'hello\nERROR forged'",
+        "peer says: 'x'",
+    ]
+
+
+def test_a_side_that_does_not_dial_refuses() -> None:
+    with Peer("ours", client=False) as peer:
+        peer.send(m.Connect(A, "127.0.0.1", 80))
+        answer = peer.expect(m.ConnectResponse)
+        assert (answer.success, answer.channel, answer.cause) == (False, A, 2)
+
+
+def test_udp_is_refused() -> None:
+    taken = Taken()
+    with Peer("ours", client=True, accept=taken) as peer:
+        peer.send(m.Connect(A, transport=m.Transport.UDP))
+        assert not peer.expect(m.ConnectResponse).success
+        assert not taken.sinks
+
+
+def test_one_id_opened_twice_ends_the_link() -> None:
+    taken = Taken()
+    with Peer("ours", client=True, accept=taken) as peer:
+        peer.send(m.Connect(A, "127.0.0.1", 80), m.Connect(A, "127.0.0.1", 80))
+        assert peer.closed().code == 1002
+        assert [sink.end() for sink in taken.sinks] == ["reset: the link was lost"]
+
+
+class TestResume:
+    def test_an_unknown_channel_has_expired(self) -> None:
+        taken = Taken()
+        with Peer("foreign", client=True, accept=taken) as peer:
+            peer.send(m.Connect(A, "127.0.0.1", 80, resume=True))
+            assert peer.expect(m.Disconnect) == m.Disconnect(A, "channel expired")
+            assert not taken.sinks
+
+    def test_a_known_channel_ends_here_too(self) -> None:
+        """The peer forgets it with our answer, so nobody else would ever close it."""
+        taken = Taken()
+        with Peer("foreign", client=True, accept=taken) as peer:
+            peer.send(m.Connect(A, "127.0.0.1", 80), m.Connect(A, "127.0.0.1", 80, resume=True))
+            assert peer.expect(m.Disconnect) == m.Disconnect(A, "channel expired")
+            assert [sink.end() for sink in taken.sinks] == ["reset: channel expired"]
+
+
+def test_an_id_may_be_used_again_and_the_late_end_of_its_first_user_does_not_matter() -> None:
+    taken = Taken()
+    with Peer("ours", client=True, accept=taken) as peer:
+        peer.send(m.Connect(A, "127.0.0.1", 80), m.Disconnect(A), m.Connect(A, "127.0.0.1", 80))
+        peer.fence()
+        first, second = taken.sinks
+        peer.link.forget(first.channel)
+        peer.send(m.Data(A, b"for the second"), m.Disconnect(A))
+        assert second.end() == "closed"
+        assert (first.data, second.data) == (b"", b"for the second")
+
+
+def test_channels_end_with_their_link_and_no_new_ones_begin() -> None:
+    with Peer("ours", client=False) as peer:
+        sinks = [connected(peer)[1] for _ in range(3)]
+        assert peer.link.channels == 3
+        assert not peer.link.drained(0)
+        peer.socket.close()
+        assert [sink.end() for sink in sinks] == ["reset: the link was lost"] * 3
+        assert peer.link.drained(PATIENCE)
+        with pytest.raises(DialError, match="the link was lost"):
+            peer.link.open()
+
+
+def test_channels_are_served_in_turn() -> None:
+    """One that has much to say does not keep another waiting for more than a message."""
+    with Peer("foreign", client=False) as peer:
+        bulk, _ = connected(peer)
+        small, _ = connected(peer)
+        flood = gevent.spawn(_flood, bulk)
+        for _ in range(20):
+            peer.expect_data(bulk.id, 64 * 1024)
+        small.send(b"!")
+        behind = 0
+        while (message := peer.expect(m.Data)).channel == bulk.id:
+            behind += len(message.payload)
+        assert behind <= 1 << 20  # what was in the socket's buffers already
+        flood.kill()
+        bulk.abort("over")
+        small.abort("over")
+
+
+def _flood(channel: Channel) -> None:
+    while True:
+        channel.send(bytes(64 * 1024))
+
+
+class TestIdleChannels:
+    def test_an_idle_channel_is_closed_and_a_busy_one_is_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(links, "_SWEEP", 0.02)
+        monkeypatch.setattr(links, "CHANNEL_IDLE", 0.05)
+        with Peer("ours", client=False) as peer:
+            _, idle_sink = connected(peer)
+            busy, busy_sink = connected(peer)
+            while not idle_sink.ends:
+                peer.send_raw(pack(m.Data(busy.id, b".")))
+                gevent.sleep(0.002)
+            assert idle_sink.end() == "reset: idle for too long"
+            assert peer.expect(m.Disconnect).error == "idle for too long"
+            assert busy_sink.ends == []
+            busy.abort("over")
+
+    def test_half_a_channel_has_less_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(links, "_SWEEP", 0.02)
+        monkeypatch.setattr(links, "HALF_ENDED_IDLE", 0.05)
+        with Peer("ours", client=False) as peer:
+            channel, sink = connected(peer)
+            channel.finish()
+            peer.expect(m.EndOfStream)
+            assert sink.end() == "reset: idle for too long"
