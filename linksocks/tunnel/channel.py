@@ -147,6 +147,9 @@ class Channel:
             raise DialError(Cause.TIMED_OUT, f"no answer to the connect request in {timeout:g} s") from error
         except ChannelError as error:
             raise DialError(Cause.GENERAL, str(error)) from error
+        except gevent.GreenletExit:
+            self.abort("the application's side was stopped")
+            raise
         finally:
             self._answer = None
         if not answer.success:

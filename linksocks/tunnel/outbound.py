@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+import gevent
 from gevent.pool import Group
 
 from linksocks.errors import DialError
@@ -43,6 +44,9 @@ class Outbound:
             log.info("no connection to %s: %s", target, error)
             channel.refuse(error)
             return
+        except gevent.GreenletExit:
+            channel.abort("the dial was stopped")
+            raise
         log.debug("connected to %s", target)
         channel.accept()
         relay.run(sock)

@@ -10,5 +10,5 @@ from tests.support.leaks import nothing_left
 
 @pytest.fixture(autouse=True)
 def hub_is_clean() -> Iterator[None]:
-    with nothing_left(), gevent.Timeout(40):
+    with nothing_left(), gevent.Timeout(20):
         yield

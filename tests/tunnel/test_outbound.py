@@ -171,7 +171,7 @@ class TestWhileItDials:
             gate.reached.wait()
             outbound.stop()
             assert not target.has_waiting()
-            peer.send(m.Disconnect(A, "over"))
+            assert peer.expect(m.Disconnect) == m.Disconnect(A, "the dial was stopped")
 
 
 def test_a_refusal_from_the_peer_resets_the_target() -> None:

@@ -1,0 +1,243 @@
+"""The side of applications, against a server played by hand."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import gevent
+import pytest
+from gevent import socket
+
+from linksocks.errors import Cause, DialError
+from linksocks.tunnel import inbound as inbounds
+from linksocks.tunnel.inbound import Inbound
+from linksocks.tunnel.link import Link
+from linksocks.wire import messages as m
+from tests.support import socks
+from tests.support.tunnels import KINDS, PATIENCE, Peer, read_to_end, reset
+
+GREETING = b"\x05\x01\x00"
+CONNECT = b"\x05\x01\x00\x03\x06target\x00\x50"
+
+both_kinds = pytest.mark.parametrize("kind", KINDS)
+
+
+@contextmanager
+def serving(kind: str = "ours", login: tuple[str, str] = ("", "")) -> Iterator[tuple[Peer, Inbound]]:
+    with Peer(kind, client=False) as peer, listening(lambda: peer.link, login) as inbound:
+        yield peer, inbound
+
+
+@contextmanager
+def listening(pick_link: object, login: tuple[str, str] = ("", "")) -> Iterator[Inbound]:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    inbound = Inbound(listener, pick_link, *login)  # type: ignore[arg-type]
+    inbound.start()
+    try:
+        yield inbound
+    finally:
+        inbound.stop()
+
+
+def knock(inbound: Inbound, *said: bytes) -> socket.socket:
+    """An application that says this much of its own."""
+    app = socket.create_connection(("127.0.0.1", inbound.port), PATIENCE)
+    for part in said:
+        app.sendall(part)
+    return app
+
+
+def asking(peer: Peer, inbound: Inbound) -> tuple[socket.socket, m.ChannelId]:
+    """An application whose request has reached the peer."""
+    app = knock(inbound, GREETING, CONNECT)
+    assert socks.read_exactly(app, 2) == b"\x05\x00"
+    connect = peer.expect(m.Connect)
+    assert (connect.host, connect.port) == ("target", 80)
+    return app, connect.channel
+
+
+@both_kinds
+def test_bytes_go_both_ways(kind: str) -> None:
+    with serving(kind) as (peer, inbound):
+        app, channel = asking(peer, inbound)
+        peer.send(m.ConnectResponse(True, channel), m.Data(channel, b"220 hello"))
+        assert socks.read_reply(app) == socks.SUCCEEDED
+        assert socks.read_exactly(app, 9) == b"220 hello"
+        app.sendall(b"EHLO")
+        assert peer.expect_data(channel, 4) == b"EHLO"
+        peer.send(m.Disconnect(channel))
+        assert read_to_end(app) == (b"", True)
+        app.close()
+
+
+class TestRefusals:
+    @both_kinds
+    @pytest.mark.parametrize("cause", list(Cause))
+    def test_the_cause_is_the_reply(self, kind: str, cause: Cause) -> None:
+        """Our own peers send it as a byte; so it does whatever was agreed, and foreign ones never do."""
+        with serving(kind) as (peer, inbound):
+            app, channel = asking(peer, inbound)
+            peer.send(m.ConnectResponse(False, channel, "some words", cause))
+            assert socks.read_reply(app) == cause
+            assert read_to_end(app) == (b"", True)
+            app.close()
+
+    def test_a_foreign_peer_has_words_only(self) -> None:
+        with serving("foreign") as (peer, inbound):
+            app, channel = asking(peer, inbound)
+            peer.send(m.ConnectResponse(False, channel, "dial tcp: lookup target: no such host"))
+            assert socks.read_reply(app) == socks.HOST_UNREACHABLE
+            app.close()
+
+    @both_kinds
+    def test_a_disconnect_instead_of_an_answer(self, kind: str) -> None:
+        with serving(kind) as (peer, inbound):
+            app, channel = asking(peer, inbound)
+            peer.send(m.Disconnect(channel))
+            assert socks.read_reply(app) == socks.GENERAL
+            app.close()
+
+    def test_no_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(inbounds, "ANSWER_TIMEOUT", 0.05)
+        with serving() as (peer, inbound):
+            app, channel = asking(peer, inbound)
+            assert socks.read_reply(app) == socks.TTL_EXPIRED
+            assert peer.expect(m.Disconnect).channel == channel
+            app.close()
+
+    def test_the_link_is_lost_meanwhile(self) -> None:
+        with serving() as (peer, inbound):
+            app, _ = asking(peer, inbound)
+            peer.socket.close()
+            assert socks.read_reply(app) == socks.GENERAL
+            app.close()
+
+    def test_there_is_no_link(self) -> None:
+        def none() -> Link:
+            raise DialError(Cause.NETWORK_UNREACHABLE, "no link")
+
+        with listening(none) as inbound:
+            app = knock(inbound, GREETING, CONNECT)
+            assert socks.read_exactly(app, 2) == b"\x05\x00"
+            assert socks.read_reply(app) == socks.NET_UNREACHABLE
+            assert read_to_end(app) == (b"", True)
+            app.close()
+
+    def test_the_application_does_not_wait(self) -> None:
+        """It has reset its connection when the answer comes; the peer is told."""
+        with serving() as (peer, inbound):
+            app, channel = asking(peer, inbound)
+            reset(app)
+            peer.send(m.ConnectResponse(True, channel))
+            assert peer.expect(m.Disconnect).error
+
+    def test_a_reset_right_behind_the_answer_reaches_the_application(self) -> None:
+        with serving() as (peer, inbound):
+            app, channel = asking(peer, inbound)
+            peer.send(m.ConnectResponse(True, channel), m.Disconnect(channel, "reset by peer"))
+            assert socks.read_reply(app) == socks.SUCCEEDED
+            assert read_to_end(app) == (b"", False)
+            app.close()
+
+
+class TestApplications:
+    @pytest.mark.parametrize(
+        ("said", "answer"),
+        [
+            (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b""),
+            (b"\x04\x01\x00\x50\x7f\x00\x00\x01\x00", b""),
+            (bytes(range(256)) * 100, b""),
+            (b"\x05\x01\x02", b"\x05\xff"),
+            (GREETING + b"\x05\x02\x00\x01\x7f\x00\x00\x01\x00\x50", b"\x05\x00\x05\x07"),
+            (GREETING + b"\x05\x03\x00\x01\x7f\x00\x00\x01\x00\x50", b"\x05\x00\x05\x07"),
+            (GREETING + b"\x05\x01\x00\x09\x7f\x00\x00\x01\x00\x50", b"\x05\x00\x05\x08"),
+            (GREETING + b"\x05\x01\x00\x03\x02\xff\xff\x00\x50", b"\x05\x00\x05\x01"),
+        ],
+        ids=["http", "socks4", "garbage", "method", "bind", "udp", "address", "name"],
+    )
+    def test_one_that_asks_for_what_there_is_not(self, said: bytes, answer: bytes) -> None:
+        with serving() as (peer, inbound):
+            app = knock(inbound, said)
+            got, whole = read_to_end(app)
+            assert got[: len(answer)] == answer
+            assert bool(got) == bool(answer)
+            assert whole
+            assert peer.fence() == []
+            app.close()
+
+    def test_the_right_password(self) -> None:
+        with serving(login=("user", "pass")) as (peer, inbound):
+            app = knock(inbound, b"\x05\x02\x00\x02", b"\x01\x04user\x04pass", CONNECT)
+            assert socks.read_exactly(app, 4) == b"\x05\x02\x01\x00"
+            channel = peer.expect(m.Connect).channel
+            peer.send(m.ConnectResponse(False, channel, "refused"))
+            assert socks.read_reply(app) == socks.REFUSED
+            app.close()
+
+    @pytest.mark.parametrize("login", [b"\x01\x04user\x04pasS", b"\x01\x04user\x00", b"\x01\x00\x04pass"])
+    def test_a_wrong_password(self, login: bytes) -> None:
+        with serving(login=("user", "pass")) as (peer, inbound):
+            app = knock(inbound, b"\x05\x02\x00\x02", login, CONNECT)
+            got, whole = read_to_end(app)
+            assert got[:3] == b"\x05\x02\x01"
+            assert got[3] != 0
+            assert whole
+            assert peer.fence() == []
+            app.close()
+
+    @pytest.mark.parametrize("said", [b"", b"\x05", GREETING, GREETING + CONNECT[:-1]])
+    @pytest.mark.parametrize("leave", ["close", "reset"])
+    def test_one_that_leaves(self, said: bytes, leave: str) -> None:
+        with serving() as (peer, inbound):
+            app = knock(inbound, said)
+            app.close() if leave == "close" else reset(app)
+            assert peer.fence() == []
+
+    @pytest.mark.parametrize("said", [b"", b"\x05", GREETING, GREETING + CONNECT[:-1]])
+    def test_one_that_dawdles(self, said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(inbounds, "SOCKS_TIMEOUT", 0.05)
+        with serving() as (peer, inbound):
+            app = knock(inbound, said)
+            assert read_to_end(app)[1]
+            assert peer.fence() == []
+            app.close()
+
+    def test_byte_by_byte(self) -> None:
+        with serving() as (peer, inbound):
+            app = knock(inbound)
+            app.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for byte in GREETING + CONNECT:
+                app.sendall(bytes([byte]))
+                gevent.sleep(0)
+            channel = peer.expect(m.Connect).channel
+            peer.send(m.ConnectResponse(False, channel, "refused"))
+            app.close()
+
+
+class TestStop:
+    def test_the_port_closes_and_connections_live_on(self) -> None:
+        with serving() as (peer, inbound):
+            app, channel = asking(peer, inbound)
+            inbound.stop_accepting()
+            with pytest.raises(ConnectionRefusedError):
+                knock(inbound)
+            peer.send(m.ConnectResponse(True, channel), m.Data(channel, b"still here"))
+            assert socks.read_reply(app) == socks.SUCCEEDED
+            assert socks.read_exactly(app, 10) == b"still here"
+            peer.send(m.Disconnect(channel))
+            app.close()
+
+    def test_connections_end(self) -> None:
+        with serving() as (peer, inbound):
+            early = knock(inbound, GREETING)
+            assert socks.read_exactly(early, 2) == b"\x05\x00"
+            waiting, asked = asking(peer, inbound)
+            app, channel = asking(peer, inbound)
+            peer.send(m.ConnectResponse(True, channel))
+            assert socks.read_reply(app) == socks.SUCCEEDED
+            inbound.stop()
+            assert read_to_end(app) == (b"", False)
+            ended = {peer.expect(m.Disconnect).channel, peer.expect(m.Disconnect).channel}
+            assert ended == {asked, channel}
+            for sock in (early, waiting, app):
+                sock.close()
