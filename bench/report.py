@@ -1,7 +1,7 @@
 """From the numbers of all rounds to medians, ratios and a table.
 
-A value is the median over the rounds that succeeded. A ratio to the reference is the median of the ratios of each
-round by itself: the two were measured within seconds of each other, so what the machine did meanwhile cancels out.
+A value is the median over the rounds that have it. A ratio is the median of the ratios of each round by itself: the
+two contenders were measured within seconds of each other, so what the machine did meanwhile cancels out.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ REFERENCE: Final = "relay"
 HIGHER_IS_BETTER: Final = frozenset({"MiB/s", "/s", "new /s"})
 """Of all other numbers, less is better."""
 
+_LABEL: Final = 44  # columns for the case and the contenders
+_REASON: Final = 160  # characters of a failure in the table; the JSON has all
+
 
 @dataclass
 class Results:
@@ -29,28 +32,29 @@ class Results:
         self.rounds.setdefault(case, {}).setdefault(contender, []).append(result)
 
     def metrics(self, case: str) -> list[str]:
-        """Everything that was measured in a case, in order."""
-        return list(
-            dict.fromkeys(
-                name for rounds in self.rounds[case].values() for r in rounds for name in r if name != "error"
-            )
+        """Everything that was measured in a case, in the order of the longest result."""
+        all_results = [result for results in self.rounds[case].values() for result in results]
+        names = dict.fromkeys(
+            name for result in sorted(all_results, key=len, reverse=True) for name in result
         )
+        return [name for name in names if name != "error"]
+
+    def values(self, case: str, contender: str, metric: str) -> list[float]:
+        """What the rounds have."""
+        return [result[metric] for result in self.rounds[case].get(contender, ()) if metric in result]
 
     def value(self, case: str, contender: str, metric: str) -> float | None:
-        """The median, None where nothing was measured."""
-        return _median(r[metric] for r in self.rounds[case].get(contender, ()) if metric in r)
+        return _median(self.values(case, contender, metric))
 
     def ratio(self, case: str, contender: str, metric: str, to: str = REFERENCE) -> float | None:
-        """The median of each round's ratio to another contender."""
-        pairs = zip(self.rounds[case].get(contender, ()), self.rounds[case].get(to, ()), strict=False)
+        rounds = self.rounds[case]
+        pairs = zip(rounds.get(contender, ()), rounds.get(to, ()), strict=False)  # the last round may be cut
         return _median(
-            float(mine[metric]) / float(theirs[metric])
-            for mine, theirs in pairs
-            if metric in mine and theirs.get(metric)
+            mine[metric] / theirs[metric] for mine, theirs in pairs if metric in mine and theirs.get(metric)
         )
 
     def failures(self, case: str, contender: str) -> list[str]:
-        return [str(r["error"]) for r in self.rounds[case][contender] if "error" in r]
+        return [result["error"] for result in self.rounds[case][contender] if "error" in result]
 
     def as_json(self) -> dict[str, Any]:
         """All rounds, and for each number its median and ratio."""
@@ -58,8 +62,8 @@ class Results:
             case: {
                 contender: {
                     "rounds": rounds,
-                    "median": {m: self.value(case, contender, m) for m in self.metrics(case)},
-                    "ratio": {m: self.ratio(case, contender, m) for m in self.metrics(case)},
+                    "median": {metric: self.value(case, contender, metric) for metric in self.metrics(case)},
+                    "ratio": {metric: self.ratio(case, contender, metric) for metric in self.metrics(case)},
                 }
                 for contender, rounds in by_contender.items()
             }
@@ -68,31 +72,30 @@ class Results:
 
 
 def table(results: Results) -> str:
-    """For people: a block for each case, a line for each contender."""
+    """A block for each case, a line for each contender."""
     return "\n\n".join(_block(results, case) for case in CASES if case in results.rounds)
 
 
 def _block(results: Results, case: str) -> str:
-    metrics = results.metrics(case)
-    head = [f"{case}: {CASES[case].title}", *metrics]
-    lines = [_cells(results, case, contender, metrics) for contender in results.rounds[case]]
-    widths = [max(len(line[n]) for line in [head, *lines]) for n in range(len(head))]
-    widths[0] = max(widths[0], 40)
-    shown = []
-    for cells, contender in zip([head, *lines], ["", *results.rounds[case]], strict=True):
-        row = cells[0].ljust(widths[0]) + "".join(
-            f"  {c.rjust(w)}" for c, w in zip(cells[1:], widths[1:], strict=True)
-        )
-        shown.append(row + (_failed(results, case, contender) if contender else ""))
-    return "\n".join(shown)
+    metrics, contenders = results.metrics(case), list(results.rounds[case])
+    lines = [[f"{case}: {CASES[case].title}", *metrics]]
+    lines += [_cells(results, case, contender, metrics) for contender in contenders]
+    notes = ["", *(_failed(results, case, contender) for contender in contenders)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+
+    def shown(line: list[str]) -> str:
+        numbers = (cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))
+        return "   ".join([line[0].ljust(_LABEL), *numbers]).rstrip()
+
+    return "\n".join(shown(line) + note for line, note in zip(lines, notes, strict=True))
 
 
 def _cells(results: Results, case: str, contender: str, metrics: list[str]) -> list[str]:
-    cells = ["    " + contender]
+    cells = [f"    {contender}"]
     for metric in metrics:
         value, ratio = results.value(case, contender, metric), results.ratio(case, contender, metric)
         shown = "" if value is None else number(value)
-        cells.append(shown + ("" if ratio is None else f" ({ratio:.2f})".rjust(9)))
+        cells.append(shown + ("" if ratio is None else f"({number(ratio)})".rjust(9)))
     return cells
 
 
@@ -100,22 +103,34 @@ def _failed(results: Results, case: str, contender: str) -> str:
     failures = results.failures(case, contender)
     if not failures:
         return ""
+    reason = failures[0].strip().splitlines()[0][:_REASON]
     rounds = len(results.rounds[case][contender])
-    reason = failures[0].splitlines()[0][:150]
     return (
         f"  failed: {reason}"
-        if rounds == len(failures) == 1
+        if len(failures) == rounds
         else f"  failed {len(failures)} of {rounds}: {reason}"
     )
 
 
+def headroom(results: Results) -> str:
+    """What the load reaches without a proxy, against the reference: could the load be the bottleneck?"""
+    ratios = {
+        case: results.ratio(case, "direct", metric)
+        for case in results.rounds
+        for metric in ("MiB/s", "/s")
+        if metric in results.metrics(case)
+    }
+    shown = [f"{case} {number(ratio)}" for case, ratio in ratios.items() if ratio is not None]
+    return ", ".join(shown)
+
+
 def number(value: float) -> str:
     """Three digits that count, thousands in groups."""
-    if abs(value) >= 100:
+    if value >= 100:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3g}"
 
 
-def _median(values: Iterable[float | str]) -> float | None:
-    numbers = [float(value) for value in values]
+def _median(values: Iterable[float]) -> float | None:
+    numbers = list(values)
     return statistics.median(numbers) if numbers else None

@@ -42,11 +42,19 @@ class Peer:
         note = _VENVS / f"{self}.skipped"
         return note.read_text().strip() if note.exists() else None
 
+    def program(self, name: str) -> Path:
+        """A program that came with the peer."""
+        return _VENVS / str(self) / "bin" / name
+
     @contextmanager
     def play(self, role: str, **options: str | int) -> Iterator[Process]:
         """The peer in `role`, ready; `options` are the arguments of that role in the peer's driver."""
-        python = _VENVS / str(self) / "bin" / "python"
-        argv = [str(python), str(_DRIVERS / f"drive_{self.name}.py"), role, json.dumps(options)]
+        argv = [
+            str(self.program("python")),
+            str(_DRIVERS / f"drive_{self.name}.py"),
+            role,
+            json.dumps(options),
+        ]
         with Process(argv, env={"PYTHONPATH": None}) as process:
             said = json.loads(process.wait_line(r'^\{"(ready|error)": .*').group())
             if "error" in said:
