@@ -18,8 +18,13 @@ _ADVICE: Final = {9: _TIME, 10: _TIME, 62: _NAME, 64: _NAME}
 
 def client_context(ca_file: str = "") -> ssl.SSLContext:
     """Trusts the system's authorities, or those in `ca_file` (PEM) alone. Raises ConfigError for a bad file."""
+    # Not create_default_context: gevent.ssl's is the standard library's, whose sockets block the hub.
+    context = ssl.SSLContext(stdlib_ssl.PROTOCOL_TLS_CLIENT)
     try:
-        context = ssl.create_default_context(cafile=ca_file or None)
+        if ca_file:
+            context.load_verify_locations(cafile=ca_file)
+        else:
+            context.load_default_certs()
     except (OSError, stdlib_ssl.SSLError) as error:
         reason = error.strerror or str(error)
         raise ConfigError(

@@ -1,8 +1,8 @@
 """A WebSocket peer played by hand: any frame, right or wrong, and every byte that comes back.
 
-`frame` makes one frame from its parts. `RawPeer` sends and reads frames on a socket, blocking or gevent's alike; it is
-written from RFC 6455 and shares nothing with linksocks.wire, so that it can disagree with it. `serving` answers the
-connections of a listener in a greenlet, for tests that are the server.
+`frame` makes one frame from its parts. `RawPeer` sends and reads frames on a socket, blocking or gevent's alike. Both
+are written from RFC 6455 and share nothing with linksocks.wire, so that they can disagree with it. `serving` answers
+the connections of a listener in a greenlet, for tests that are the server.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Frame(NamedTuple):
         return int.from_bytes(self.payload[:2])
 
 
-def frame(  # noqa: PLR0913 - a frame has so many parts
+def frame(
     opcode: int,
     payload: bytes = b"",
     *,
