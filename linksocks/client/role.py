@@ -99,18 +99,18 @@ class ClientRole:
         self._outcome.get()
 
     def stop(self, grace: float) -> None:
-        """Closes the SOCKS port, gives channels `grace` seconds to end, then closes the link with 1001."""
+        """Closes the SOCKS port, gives connections `grace` seconds to end, then closes the link with 1001."""
         if self._inbound is None or self._supervisor is None or self._stopping.is_set():
             return
         self._stopping.set()
-        self._inbound.stop_accepting()
-        if self._link is not None:
-            log.info("stopping: %d channels have %g s to end", self._link.channels, grace)
-            deadline = time.monotonic() + grace
-            self._link.drained(max(0.0, deadline - time.monotonic()))
-            if self._link is not None:
-                self._link.close(CloseCode.GOING_AWAY, "the client is stopping")
-        self._supervisor.join(_FAREWELL)
+        deadline = time.monotonic() + grace
+        link = self._link
+        log.info("stopping: %d channels have %g s to end", link.channels if link else 0, grace)
+        self._inbound.drain(grace)
+        if link is not None:
+            link.drained(max(0.0, deadline - time.monotonic()))
+            link.close(CloseCode.GOING_AWAY, "the client is stopping")
+            self._supervisor.join(_FAREWELL)
         self._supervisor.kill()
         self._inbound.stop()
         self._resolver.close()
@@ -140,9 +140,7 @@ class ClientRole:
 
     def _hold_link(self, inbound: Inbound, backoff: Backoff) -> None:
         """One link, from the dial to its end. Raises LinkError or LinkClosed, always one of them."""
-        link = self._make_link()
-        log.info("logged in at %s", self._url.geturl())
-        self._open_socks(inbound)
+        link = self._make_link(inbound)
         self._link = link
         self._linked.set()
         since = time.monotonic()
@@ -154,13 +152,16 @@ class ClientRole:
             if time.monotonic() - since >= _STEADY:
                 backoff.reset()
 
-    def _make_link(self) -> Link:
+    def _make_link(self, inbound: Inbound) -> Link:
+        """Connects, logs in, and opens the SOCKS port if this is the first time."""
         digest = token_hash(self._auth.token)
         url = with_login(self._url, digest, str(uuid.UUID(bytes=self._auth.instance)), reverse=False)
         headers = {"User-Agent": f"linksocks/{__version__}", HEADER: self._extensions.header()}
         upgraded = connect(url, headers, self._resolver, self._context, "server")
         try:
             version = log_in(upgraded.websocket, self._auth, by_url=self._url.path == LOGIN_PATH)
+            log.info("logged in at %s", self._url.geturl())
+            self._open_socks(inbound)
         except BaseException:
             upgraded.websocket.finish()
             raise

@@ -68,13 +68,14 @@ class ServerRole:
         self._stopped.wait()
 
     def stop(self, grace: float) -> None:
-        """Closes the port, gives channels `grace` seconds to end, then closes all links with 1001."""
+        """Opens nothing any more, gives channels `grace` seconds to end, then closes all links with 1001."""
         if self._http is None or self._stopping:
             return
         self._stopping = True
         self._http.close()
         deadline = time.monotonic() + grace
         log.info("stopping: %d channels have %g s to end", sum(link.channels for link in self._links), grace)
+        self._outbound.drain(grace)
         for link in list(self._links):
             link.drained(max(0.0, deadline - time.monotonic()))
         for link in list(self._links):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 import gevent
 from gevent import socket
-from gevent.pool import Pool
+from gevent.pool import Group, Pool
 from gevent.server import StreamServer
 
 from linksocks.errors import DialError, SocksError
@@ -50,6 +50,7 @@ class Inbound:
         self._password = password
         self._listener = listener
         self._server = StreamServer(listener, self._serve, spawn=Pool())
+        self._relays = Group()  # those of the pool that have a channel, or had one and still write
         self.port: int = listener.getsockname()[1]
 
     def start(self) -> None:
@@ -57,9 +58,10 @@ class Inbound:
         listen(self._listener)
         self._server.start()
 
-    def stop_accepting(self) -> None:
-        """Closes the port; connections live on."""
+    def drain(self, timeout: float) -> None:
+        """Closes the port, and waits `timeout` seconds at most for the last byte of connections with a channel."""
         self._server.close()
+        self._relays.join(timeout)
 
     def stop(self) -> None:
         """Closes the port and ends all connections."""
@@ -89,6 +91,7 @@ class Inbound:
         if request.command is not Command.CONNECT:
             raise SocksError("UDP ASSOCIATE is not available yet, only CONNECT", reply(7))
         channel = self._pick_link().open()
+        self._relays.add(cast("gevent.Greenlet[..., object]", gevent.getcurrent()))
         relay = Relay(channel, patient=True)
         log.debug("%s: connecting to %s", peer, shown((request.host, request.port)))
         channel.connect(request.host, request.port, ANSWER_TIMEOUT)

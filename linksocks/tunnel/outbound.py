@@ -8,7 +8,7 @@ from typing import Final
 import gevent
 from gevent.pool import Group
 
-from linksocks.errors import DialError
+from linksocks.errors import Cause, DialError
 from linksocks.net.dial import dial
 from linksocks.net.greenlets import name_current
 from linksocks.net.resolve import Resolver
@@ -29,9 +29,13 @@ class Outbound:
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
         self._relays = Group()
+        self._draining = False
 
     def accept(self, channel: Channel, connect: Connect) -> None:
         """The `accept` of a link: takes the channel and returns at once."""
+        if self._draining:
+            channel.refuse(DialError(Cause.GENERAL, "the server is stopping"))
+            return
         relay = Relay(channel, patient=False)
         self._relays.spawn(self._serve, channel, relay, connect.host, connect.port)
 
@@ -50,6 +54,11 @@ class Outbound:
         log.debug("connected to %s", target)
         channel.accept()
         relay.run(sock)
+
+    def drain(self, timeout: float) -> None:
+        """Refuses new channels, and waits `timeout` seconds at most for the last byte of those that there are."""
+        self._draining = True
+        self._relays.join(timeout)
 
     def stop(self) -> None:
         """Ends all relays; their channels break."""

@@ -116,7 +116,7 @@ class Tunnel:
 
     def connect(self, port: int) -> socket.socket:
         """An application, connected to a port of this machine."""
-        return application(self.inbound, port)
+        return application(self.inbound.port, port)
 
     def join(self, target: Target) -> tuple[socket.socket, socket.socket]:
         """An application, and its connection as the target sees it."""
@@ -197,9 +197,9 @@ class Peer:
         return error
 
 
-def application(inbound: Inbound, port: int) -> socket.socket:
-    """An application behind `inbound`, connected to a port of this machine."""
-    return socks.connect(inbound.port, "127.0.0.1", port, timeout=PATIENCE, create=socket.create_connection)
+def application(socks_port: int, port: int) -> socket.socket:
+    """An application behind a SOCKS port, connected to another port of this machine."""
+    return socks.connect(socks_port, "127.0.0.1", port, timeout=PATIENCE, create=socket.create_connection)
 
 
 def read_to_end(sock: socket.socket) -> tuple[bytes, bool]:

@@ -218,7 +218,7 @@ class TestStop:
     def test_the_port_closes_and_connections_live_on(self) -> None:
         with serving() as (peer, inbound):
             app, channel = asking(peer, inbound)
-            inbound.stop_accepting()
+            inbound.drain(0)
             with pytest.raises(ConnectionRefusedError):
                 knock(inbound)
             peer.send(m.ConnectResponse(True, channel), m.Data(channel, b"still here"))

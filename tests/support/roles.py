@@ -1,0 +1,49 @@
+"""Server and client inside the test's own process and hub, over real loopback sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from linksocks.client.role import ClientRole
+from linksocks.server.role import ServerRole
+
+TOKEN = "a-token-of-the-tests"
+BUFFER = 1024 * 1024
+
+_Role = TypeVar("_Role", ServerRole, ClientRole)
+
+
+def server_role(port: int = 0, **settings: Any) -> ServerRole:
+    """A server that was not started; `settings` are over those of the tests."""
+    return ServerRole(
+        **{"ws_host": "127.0.0.1", "ws_port": port, "tokens": [TOKEN], "buffer_size": BUFFER} | settings
+    )
+
+
+def client_role(port: int, **settings: Any) -> ClientRole:
+    """A client of the server at `port` that was not started; `settings` are over those of the tests."""
+    defaults = {
+        "url": f"ws://127.0.0.1:{port}",
+        "token": TOKEN,
+        "socks_host": "127.0.0.1",
+        "socks_port": 0,
+        "socks_username": "",
+        "socks_password": "",
+        "socks_no_wait": False,
+        "reconnect": True,
+        "retry_auth": False,
+        "buffer_size": BUFFER,
+    }
+    return ClientRole(**defaults | settings)
+
+
+@contextmanager
+def running(role: _Role) -> Iterator[_Role]:
+    """Starts `role`; stopped at the end, at once."""
+    try:
+        role.start()
+        yield role
+    finally:
+        role.stop(0)
