@@ -10,10 +10,11 @@ Options:
   --before=FOLDER   measure the working copy in this folder too, as `before`
   --rounds=NUMBER   how often everything is measured (default: 5, quick: 2)
   --seconds=NUMBER  how long a number is measured (default: 2, quick: 0.8)
+  --results=FOLDER  where reports go (default: bench/results)
   --list            print the names of contenders and cases
   -h, --help        print this text
 
-Results go to bench/results/: the report, all numbers as JSON, and a plot as SVG.
+A run leaves its report as text, all numbers as JSON, and a plot as SVG.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,9 +39,6 @@ from bench.report import Results, headroom, table
 from bench.targets import judged
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "bench" / "results"
-DESCRIPTORS = 65536
-"""Open files for each process: a hop of the relay has two for each of 10,000 channels."""
 
 
 @dataclass
@@ -52,6 +49,7 @@ class Run:
     cases: Mapping[str, Case]
     rounds: int
     seconds: float
+    folder: Path
     began: datetime.datetime = field(default_factory=lambda: datetime.datetime.now().replace(microsecond=0))
     results: Results = field(default_factory=Results)
 
@@ -80,8 +78,8 @@ class Run:
 
     def keep(self) -> None:
         """After each round: a long run that is cut short has told something."""
-        RESULTS.mkdir(exist_ok=True)
-        stem = str(RESULTS / f"{self.began:%Y-%m-%dT%H-%M-%S}")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        stem = str(self.folder / f"{self.began:%Y-%m-%dT%H-%M-%S}")
         document = {
             "began": self.began.isoformat(),
             "machine": {"cores": os.cpu_count(), "system": platform.platform(), "python": sys.version},
@@ -94,7 +92,7 @@ class Run:
         }
         Path(stem + ".json").write_text(json.dumps(document, indent=1))
         Path(stem + ".txt").write_text(self.report())
-        Path(stem + ".svg").write_text(plot(self.results))
+        Path(stem + ".svg").write_text(plot(self.results, f"{self.began:%Y-%m-%d %H:%M}"))
         say(f"kept in {stem}.txt, .json and .svg")
 
 
@@ -114,6 +112,7 @@ def main() -> int:
         {name: cases[name] for name in _chosen(options["--case"], cases)},
         int(options["--rounds"] or (2 if quick else 5)),
         float(options["--seconds"] or (0.8 if quick else 2)),
+        Path(options["--results"] or ROOT / "bench" / "results"),
     )
     if not wanted:
         _make_peers(long_builds=not quick)
@@ -151,8 +150,7 @@ def _prepare() -> None:
     """What all processes inherit."""
     os.environ.setdefault("PEER_LOG", "WARNING")  # the drivers of the peers: no log line for each connection
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    with suppress(ValueError, PermissionError):  # raising the hard limit is for root
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(hard, DESCRIPTORS),) * 2)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _shown(result: Mapping[str, object]) -> str:

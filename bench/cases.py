@@ -7,6 +7,7 @@ for within a deadline and read.
 from __future__ import annotations
 
 import json
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -119,7 +120,11 @@ def mixed(stage: Stage, streams: int, direction: str) -> Result:
 
 
 def idle(stage: Stage, channels: int) -> Result:
-    return stage.requests("idle", channels=channels)
+    try:
+        return stage.requests("idle", channels=channels)
+    except Failed as error:
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        raise Failed(f"{error} (a process may have {files:,} open files here)") from None
 
 
 @dataclass(frozen=True)

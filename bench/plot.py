@@ -23,7 +23,8 @@ _COLOURS: Final = {OURS: "#0b7285", REFERENCE: "#495057", "direct": "#ced4da"}
 _OTHERS: Final = "#e8a23d"
 
 _STYLE: Final = """
-    text { font: 11px system-ui, sans-serif; fill: #343a40; dominant-baseline: central; }
+    text { font: 11px system-ui, sans-serif; fill: #343a40; dominant-baseline: central;
+           paint-order: stroke; stroke: #fff; stroke-width: 3px; }
     .case { font-weight: 600; font-size: 13px; }
     .metric { fill: #868e96; }
     .failed { fill: #c92a2a; }
@@ -31,23 +32,21 @@ _STYLE: Final = """
 """
 
 
-def plot(results: Results) -> str:
+def plot(results: Results, when: str) -> str:
     cases = [case for case in CASES if case in results.rounds]
-    columns = max(len(results.metrics(case)) for case in cases)
-    width = _LABEL + columns * (_PANEL + _GAP)
-    shapes: list[str] = []
-    top = 10
+    width = _LABEL + max(len(results.metrics(case)) for case in cases) * (_PANEL + _GAP)
+    explained = f"{when}: medians; bars are ratios to the two-hop {REFERENCE}, which is the dotted line"
+    shapes = [_text(10, 16, explained, "metric")]
+    top = 40
     for case in cases:
         shapes += _case(results, case, top)
         top += _TITLE + _LINE * len(results.rounds[case]) + _SPACE
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{top}" viewBox="0 0 {width} {top}">'
-    )
+    size = f'width="{width}" height="{top}"'
     return "\n".join(
         [
-            head,
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {width} {top}">',
             f"<style>{_STYLE}</style>",
-            '<rect width="100%" height="100%" fill="#fff"/>',
+            f'<rect {size} fill="#fff"/>',
             *shapes,
             "</svg>\n",
         ]
@@ -64,12 +63,10 @@ def _case(results: Results, case: str, top: int) -> Iterator[str]:
         left = _LABEL + column * (_PANEL + _GAP)
         better = "↑" if metric in HIGHER_IS_BETTER else "↓"
         yield _text(left, top + 25, f"{metric} {better}", "metric")
+        line, end = left + _BARS / _SCALE, middles[-1] + _LINE / 2
+        yield f'<line class="reference" x1="{line}" x2="{line}" y1="{top + _TITLE}" y2="{end}"/>'
         for contender, middle in zip(contenders, middles, strict=True):
             yield from _bar(results, case, contender, metric, left, middle)
-        line = left + _BARS / _SCALE
-        yield (
-            f'<line class="reference" x1="{line}" x2="{line}" y1="{top + _TITLE}" y2="{middles[-1] + _LINE / 2}"/>'
-        )
 
 
 def _bar(results: Results, case: str, contender: str, metric: str, left: int, middle: float) -> Iterator[str]:

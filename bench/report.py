@@ -29,7 +29,9 @@ class Results:
     rounds: dict[str, dict[str, list[Result]]] = field(default_factory=dict)
 
     def add(self, case: str, contender: str, result: Result) -> None:
-        self.rounds.setdefault(case, {}).setdefault(contender, []).append(result)
+        """An empty result is none: memory without a proxy, say."""
+        if result:
+            self.rounds.setdefault(case, {}).setdefault(contender, []).append(result)
 
     def metrics(self, case: str) -> list[str]:
         """Everything that was measured in a case, in the order of the longest result."""
