@@ -1,0 +1,142 @@
+"""The resolver: look-ups never block the hub, slow ones hold up nobody else, answers are kept."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import gevent
+import pytest
+
+from linksocks.errors import Cause, DialError
+from linksocks.net import resolve as module
+from linksocks.net.resolve import Resolver
+
+ANSWER = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.9", 0))]
+
+
+class Names:
+    """Look-ups that the test answers: `held` ones wait until `release`."""
+
+    def __init__(self, monkeypatch, held: set[str]) -> None:
+        self.asked: list[str] = []
+        self._held = held
+        self._released = threading.Event()
+        monkeypatch.setattr(module, "_getaddrinfo", self._getaddrinfo)
+
+    def _getaddrinfo(self, host: str):
+        self.asked.append(host)
+        if host in self._held:
+            self._released.wait(15)
+        return ANSWER
+
+    def release(self) -> None:
+        self._released.set()
+
+
+@pytest.fixture
+def resolver():
+    resolver = Resolver()
+    yield resolver
+    resolver.close()
+
+
+@pytest.mark.parametrize(
+    ("literal", "family", "sockaddr"),
+    [
+        ("127.0.0.1", socket.AF_INET, ("127.0.0.1", 80)),
+        ("::1", socket.AF_INET6, ("::1", 80, 0, 0)),
+        ("::ffff:127.0.0.1", socket.AF_INET6, ("::ffff:127.0.0.1", 80, 0, 0)),
+    ],
+)
+def test_literals_need_no_look_up(monkeypatch, resolver, literal, family, sockaddr):
+    names = Names(monkeypatch, held=set())
+    assert resolver.resolve(literal, 80, 1) == [(family, sockaddr)]
+    assert names.asked == []
+
+
+def test_localhost(resolver):
+    assert ("127.0.0.1", 80) in [address.sockaddr for address in resolver.resolve("localhost", 80, 5)]
+
+
+@pytest.mark.parametrize(
+    "host", ["nosuch.invalid", "", "a" * 70, "a..b", "\ud800x", "127.0.0.1\0.evil", "\0"]
+)
+def test_no_such_host_is_one_error_and_no_traceback(resolver, capfd, host):
+    with pytest.raises(DialError) as caught:
+        resolver.resolve(host, 80, 5)
+    assert caught.value.cause is Cause.HOST_UNREACHABLE
+    gevent.sleep(0.01)
+    assert capfd.readouterr().err == ""
+
+
+def test_answers_are_kept_for_any_port_and_not_for_ever(monkeypatch, resolver):
+    names = Names(monkeypatch, held=set())
+    assert resolver.resolve("a", 80, 5)[0].sockaddr == ("127.0.0.9", 80)
+    assert resolver.resolve("a", 443, 5)[0].sockaddr == ("127.0.0.9", 443)
+    assert names.asked == ["a"]
+    now = module.time.monotonic()
+    monkeypatch.setattr(module.time, "monotonic", lambda: now + 11)
+    resolver.resolve("a", 80, 5)
+    assert names.asked == ["a", "a"]
+
+
+def test_failures_are_not_kept(resolver, monkeypatch):
+    with pytest.raises(DialError):
+        resolver.resolve("nosuch.invalid", 80, 5)
+    names = Names(monkeypatch, held=set())
+    assert resolver.resolve("nosuch.invalid", 80, 5)
+    assert names.asked == ["nosuch.invalid"]
+
+
+def test_the_cache_is_bounded(monkeypatch, resolver):
+    monkeypatch.setattr(module, "_KEEP_NAMES", 10)
+    Names(monkeypatch, held=set())
+    for n in range(35):
+        resolver.resolve(f"host{n}", 80, 5)
+    assert len(resolver._kept) <= 10
+
+
+def test_a_slow_look_up_does_not_block_the_hub(monkeypatch, resolver):
+    names = Names(monkeypatch, held={"slow"})
+    slow = gevent.spawn(resolver.resolve, "slow", 80, 10)
+    assert resolver.resolve("quick", 80, 5)
+    assert not slow.ready()
+    names.release()
+    assert slow.get()
+
+
+def test_who_asks_for_the_same_name_shares_the_look_up(monkeypatch, resolver):
+    names = Names(monkeypatch, held={"slow"})
+    many = [gevent.spawn(resolver.resolve, "slow", port, 10) for port in range(40)]
+    assert resolver.resolve("quick", 80, 5), "forty look-ups of one name hold all threads"
+    names.release()
+    assert [one.get()[0].sockaddr[1] for one in many] == list(range(40))
+    assert sorted(names.asked) == ["quick", "slow"]
+
+
+def test_a_slow_look_up_has_a_deadline(monkeypatch, resolver):
+    names = Names(monkeypatch, held={"slow"})
+    with pytest.raises(DialError, match="looking up slow took longer than") as caught:
+        resolver.resolve("slow", 80, 0.05)
+    assert caught.value.cause is Cause.TIMED_OUT
+    names.release()
+
+
+def test_waiting_for_a_thread_has_the_deadline_too(monkeypatch, resolver):
+    slow = {f"slow{n}" for n in range(module._THREADS)}
+    names = Names(monkeypatch, held=slow)
+    waiting = [gevent.spawn(resolver.resolve, name, 80, 10) for name in slow]
+    gevent.sleep(0)
+    with pytest.raises(DialError) as caught:
+        resolver.resolve("one more", 80, 0.05)
+    assert caught.value.cause is Cause.TIMED_OUT
+    names.release()
+    gevent.joinall(waiting, raise_error=True)
+
+
+def test_a_timeout_of_the_caller_is_not_taken_for_ours(monkeypatch, resolver):
+    names = Names(monkeypatch, held={"slow"})
+    with pytest.raises(gevent.Timeout), gevent.Timeout(0.05):
+        resolver.resolve("slow", 80, 10)
+    names.release()
