@@ -29,17 +29,12 @@ from gevent import socket
 
 from linksocks.errors import FrameError, LinkClosed
 from linksocks.net.greenlets import Greenlet, spawn_later, within
+from linksocks.net.heartbeat import Heartbeat
 from linksocks.net.sockets import end_politely, tune
 from linksocks.net.writer import Source, Writer
 from linksocks.wire.frames import CloseCode, Opcode, pack_close, parse_close
 from linksocks.wire.mask import Buffer
 from linksocks.wire.receiver import MAX_MESSAGE, MessageReceiver
-
-PING_INTERVAL: Final = 25.0
-"""Seconds between our pings: below the 30 s after which many NATs and proxies forget a quiet connection."""
-
-SILENCE: Final = 60.0
-"""Seconds without a byte received after which a peer counts as dead, and without a byte taken, a write as failed."""
 
 CLOSE_WAIT: Final = 2.0
 """Seconds for the whole closing handshake: to send what is before our close frame, and to get the peer's."""
@@ -73,7 +68,7 @@ class WebSocket:
     ) -> None:
         self.name = name
         self._sock = sock
-        sock.settimeout(SILENCE)
+        sock.settimeout(None)  # the heartbeat watches: a timer for each read costs as much as the read
         tune(sock)
         self._receiver = MessageReceiver(masked=not client, max_message=max_message, early=early)
         self._unyielded = 0
@@ -83,8 +78,7 @@ class WebSocket:
         self._closer: Greenlet | None = None  # ends a closing handshake that takes too long
         self._failure = ""  # why we gave up
         self._writer = Writer(sock, masking=client, name=name, failed=self._on_failure)
-        self._pinger = gevent.get_hub().loop.timer(PING_INTERVAL, PING_INTERVAL)
-        self._pinger.start(self._writer.ping)
+        self._heartbeat = Heartbeat(self._writer, self._give_up)
 
     # -- reading: called by the owner only
 
@@ -121,13 +115,12 @@ class WebSocket:
             raise self._vanished("the connection is closed")
         try:
             count = self._sock.recv_into(self._receiver.buffer())
-        except TimeoutError as error:
-            raise self._vanished(f"nothing received for {SILENCE:g} s") from error
         except OSError as error:
             raise self._vanished(error.strerror or str(error)) from error
         if not count:
             raise self._vanished("the connection ended without a close frame")
         self._receiver.received(count)
+        self._heartbeat.received += count
         self._unyielded += count
         if self._unyielded >= _YIELD:
             self._unyielded = 0
@@ -188,7 +181,7 @@ class WebSocket:
     def _release(self) -> None:
         """Nothing of ours is left: also where the owner was killed while it waited."""
         self._state = State.CLOSED
-        self._pinger.close()
+        self._heartbeat.stop()
         if self._closer is not None:
             self._closer.kill(block=False)
         try:
@@ -197,9 +190,7 @@ class WebSocket:
             self._sock.close()
 
     def _on_failure(self, error: OSError) -> None:
-        timed_out = isinstance(error, TimeoutError)
-        reason = f"the peer took nothing for {SILENCE:g} s" if timed_out else error.strerror or str(error)
-        self._give_up(f"writing failed: {reason}")
+        self._give_up(f"writing failed: {error.strerror or error}")
 
     def _give_up(self, reason: str) -> None:
         """Ends it without the peer: the reader wakes, and finds the reason."""

@@ -43,7 +43,7 @@ class Source(Protocol):
 
 
 class Writer:
-    """Writes frames to `sock`, whose timeout bounds how long it may take nothing. `failed` hears of the OSError.
+    """Writes frames to `sock`. `failed` hears of an OSError; who waits too long for the peer ends the socket.
 
     No method waits; any greenlet may call them.
     """
@@ -68,6 +68,8 @@ class Writer:
         self._parked = False  # the greenlet has nothing to do, so others may write
         self._rested = True  # nothing was written in this turn of the loop
         self._wake = Event()
+        self.written = 0
+        """Bytes that the socket has taken."""
         self.progress = Event()
         """Set whenever a batch is out, and at the end."""
         self.finished = Event()
@@ -105,6 +107,11 @@ class Writer:
         self._closing = True
         self._ready()
 
+    @property
+    def blocked(self) -> bool:
+        """Whether something waits for the peer to take it."""
+        return not self._parked
+
     def stop(self) -> None:
         """Writes nothing more, from now on."""
         self._greenlet.kill()
@@ -130,8 +137,7 @@ class Writer:
             batch = self._gather()
             if batch:
                 try:
-                    self._unsent = _after(batch, os.writev(self._fd, batch))
-                    self.progress.set()
+                    self._unsent = self._after(batch, os.writev(self._fd, batch))
                 except BlockingIOError:
                     self._unsent = batch
                 except OSError as error:
@@ -206,18 +212,18 @@ class Writer:
         return batch
 
     def _transmit(self, batch: list[Buffer]) -> None:
-        """Writes all of it. Raises OSError, TimeoutError when the peer takes nothing for the socket's timeout."""
+        """Writes all of it, as fast as the peer takes it. Raises OSError."""
         if self._tls:
             batch = [b"".join(batch)]
         while batch:
-            batch = _after(batch, self._sock.send(batch[0]) if self._tls else self._sock.sendmsg(batch))
-            self.progress.set()
+            batch = self._after(batch, self._sock.send(batch[0]) if self._tls else self._sock.sendmsg(batch))
 
-
-def _after(batch: list[Buffer], sent: int) -> list[Buffer]:
-    """What is left of `batch` behind its first `sent` bytes."""
-    for place, buffer in enumerate(batch):
-        if sent < len(buffer):
-            return [memoryview(buffer)[sent:], *batch[place + 1 :]] if sent else batch[place:]
-        sent -= len(buffer)
-    return []
+    def _after(self, batch: list[Buffer], sent: int) -> list[Buffer]:
+        """What is left of `batch` behind its first `sent` bytes."""
+        self.written += sent
+        self.progress.set()
+        for place, buffer in enumerate(batch):
+            if sent < len(buffer):
+                return [memoryview(buffer)[sent:], *batch[place + 1 :]] if sent else batch[place:]
+            sent -= len(buffer)
+        return []

@@ -19,7 +19,7 @@ from linksocks.net.greenlets import spawn
 from linksocks.net.websocket import WebSocket
 from linksocks.tunnel.channel import Channel, Terms
 from linksocks.wire import messages as m
-from linksocks.wire.codec import pack, parse
+from linksocks.wire.codec import pack, parse, tcp_data
 from linksocks.wire.frames import CloseCode
 from linksocks.wire.mask import Buffer
 
@@ -64,6 +64,7 @@ class Link:
         self._empty.set()
         self._handlers: dict[type[m.Message], Callable[..., None]] = {
             m.Connect: self._on_connect,
+            m.Data: self._on_data,
             m.ConnectResponse: self._on_connect_response,
             m.Consumed: self._on_consumed,
             m.EndOfStream: self._on_end_of_stream,
@@ -92,12 +93,11 @@ class Link:
             self._websocket.finish()
 
     def _dispatch(self, raw: Buffer) -> None:
-        message = parse(raw)
-        if type(message) is m.Data:
-            channel = self._channels.get(message.channel)
-            if channel is not None:  # else it ended here and the peer does not know yet
-                channel.on_data(message.payload)
+        data = tcp_data(raw)
+        if data is not None:
+            self._deliver(*data)
             return
+        message = parse(raw)
         log.log(TRACE, "%s: received %r", self.name, message)
         handler = self._handlers.get(type(message))
         if handler is not None:
@@ -119,6 +119,16 @@ class Link:
             self._accept(channel, message)
         else:
             channel.refuse(DialError(Cause.GENERAL, "only TCP is available yet"))
+
+    def _on_data(self, message: m.Data) -> None:
+        """What is not plain TCP data: compressed, or with extensions behind it."""
+        if message.transport is m.Transport.TCP:
+            self._deliver(message.channel, message.payload)
+
+    def _deliver(self, channel_id: m.ChannelId, payload: Buffer) -> None:
+        channel = self._channels.get(channel_id)
+        if channel is not None:  # else it ended here and the peer does not know yet
+            channel.on_data(payload)
 
     def _on_connect_response(self, message: m.ConnectResponse) -> None:
         channel = self._channels.get(message.channel)

@@ -63,15 +63,24 @@ def version_of(data: bytes | bytearray | memoryview) -> int:
     return version
 
 
-def parse(data: bytes | bytearray | memoryview) -> m.Message:
-    """The message that `data` holds, all of it. A payload is a view into `data`, which must not change after.
+def tcp_data(data: bytes | bytearray | memoryview) -> tuple[m.ChannelId, memoryview] | None:
+    """Channel and payload of a plain TCP Data message; None for all that `parse` must look at.
 
-    Measured: 1 microsecond for TCP Data of any size, two thirds of it the frozen class itself.
+    This is the hot path: a message here costs a third of what its class would.
     """
-    if len(data) >= 24 and data[1] == 0x04:
-        version, _, transport, channel, compression, length = _unpack_data_header(data)
-        if transport == 0x01 and compression != GZIP and length == len(data) - 24 and version <= 0x0F:
-            return m.Data(channel, memoryview(data)[24:])
+    if len(data) < DATA_HEADER_SIZE or data[1] != 0x04:
+        return None
+    version, _, transport, channel, compression, length = _unpack_data_header(data)
+    if transport != 0x01 or compression == GZIP or length != len(data) - DATA_HEADER_SIZE or version > 0x0F:
+        return None
+    return channel, memoryview(data)[DATA_HEADER_SIZE:]
+
+
+def parse(data: bytes | bytearray | memoryview) -> m.Message:
+    """The message that `data` holds, all of it. A payload is a view into `data`, which must not change after."""
+    plain = tcp_data(data)
+    if plain is not None:
+        return m.Data(*plain)
     version_of(data)
     parser = _PARSERS.get(data[1])
     if parser is None:

@@ -20,7 +20,7 @@ from linksocks.wire.mask import Buffer, apply_mask
 MAX_MESSAGE: Final = 32 * 1024 * 1024
 """Bytes in one message, PROTOCOL section 1.3; more is answered with close code 1009."""
 
-_BUFFER = 256 * 1024
+_BUFFER = 512 * 1024
 _READ_AHEAD = 64 * 1024
 """Room that `buffer()` offers at the least while no large frame is on the way: a read brings whole frames."""
 
@@ -86,6 +86,10 @@ class MessageReceiver:
 
     def next_event(self) -> Event | None:
         """The next message or control frame, or None when more bytes are needed. Raises FrameError."""
+        if self._head is None and self._message is None:
+            event = self._short_message()
+            if event is not None:
+                return event
         while True:
             head = self._head
             if head is None:
@@ -102,6 +106,29 @@ class MessageReceiver:
             event = self._complete(head, payload)
             if event is not None:
                 return event
+
+    def _short_message(self) -> Event | None:
+        """The hot path: a binary message in one frame of less than 64 KiB that is here whole. None for all else."""
+        store, start = self._store, self._start
+        if self._end - start < 8 or store[start] != 0x82:
+            return None
+        length = store[start + 1] - 0x80 * self._masked
+        begin = start + 2 + 4 * self._masked
+        if length == 126:
+            length = store[start + 2] << 8 | store[start + 3]
+            begin += 2
+            if length < 126:
+                return None
+        elif not 0 <= length < 126:
+            return None
+        end = begin + length
+        if end > self._end or length > self.max_message:
+            return None
+        self._start = end
+        payload: Buffer = self._view[begin:end]
+        if self._masked:
+            payload = apply_mask(payload, store[begin - 4 : begin])
+        return Event(Opcode.BINARY, payload)
 
     def _read_head(self) -> _Frame | None:
         available = self._end - self._start
