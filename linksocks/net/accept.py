@@ -40,7 +40,7 @@ _MALFORMED: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-L
 log = logging.getLogger(__name__)
 
 _upgrade_log = log.getChild("upgrade")
-_upgrade_log.setLevel(logging.WARNING)  # gevent-websocket tells of each of its steps
+_upgrade_log.setLevel(logging.ERROR)  # gevent-websocket tells of its steps, and warns of what any stranger sends
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,13 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]
         self.log_error("")
         return "400", _MALFORMED
 
+    def _send_error_response_if_possible(self, error_code: int) -> None:
+        """As pywsgi, which begins another answer where the first could not be sent."""
+        if self.headers_sent:
+            self.close_connection = True
+        else:
+            super()._send_error_response_if_possible(error_code)
+
     def run_application(self) -> None:
         if _is_socket(self.environ["PATH_INFO"]):
             super().run_application()
@@ -137,6 +144,8 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]
             self.start_response("400 Bad Request", _TEXT_AND_CLOSE)
             return [f"Bad Request: {problem}\n".encode()]
         refusal = super().upgrade_websocket()
+        if refusal:
+            self.close_connection = True  # as _TEXT_AND_CLOSE
         return [part.encode() for part in refusal] if refusal else None
 
     def _problem(self) -> str:

@@ -25,6 +25,12 @@ from linksocks.net.greenlets import spawn
 from linksocks.wire.frames import FrameWriter, Opcode
 from linksocks.wire.mask import Buffer
 
+_TURN: Final = 64 * 1024
+"""The most bytes of one source while others wait."""
+
+_ALONE: Final = 256 * 1024
+"""The most bytes of a source that has the writer for itself: a quarter of the system calls of small messages."""
+
 _BATCH: Final = 64 * 1024
 """Bytes after which a batch goes out: what is handed to the kernel can't be overtaken by a control message."""
 
@@ -38,8 +44,11 @@ class Source(Protocol):
     queued: bool
     """True while the writer knows of it. Only the writer sets it."""
 
-    def take(self) -> Sequence[Buffer] | None:
-        """The parts of the next message, all but the last of a length that 4 divides; None when there is none."""
+    def take(self, limit: int) -> Sequence[Buffer] | None:
+        """The parts of the next message, all but the last of a length that 4 divides; None when there is none.
+
+        The last part has at most `limit` bytes.
+        """
 
 
 class Writer:
@@ -199,7 +208,7 @@ class Writer:
         sources = self._sources
         while sources and size < _BATCH and len(batch) < _BATCH_BUFFERS and not self._closing:
             source = sources.popleft()
-            parts = source.take()
+            parts = source.take(_TURN if sources else _ALONE)
             if parts is None:
                 source.queued = False
                 continue

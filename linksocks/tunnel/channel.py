@@ -48,7 +48,7 @@ from linksocks.wire.messages import (
 )
 
 CHUNK: Final = 256 * 1024
-"""Bytes read from a socket at once, and the most that one Data message carries: the turn of a channel in the link."""
+"""Bytes read from a socket at once. The link takes them in one message, or in turns when others wait."""
 
 FIRST_WINDOW: Final = 256 * 1024
 """Bytes that a new channel accepts; the window doubles from here while the sink keeps up."""
@@ -214,11 +214,12 @@ class Channel:
 
     # -- the link's writer takes
 
-    def take(self) -> Sequence[Buffer] | None:
-        """The next message on the wire: a chunk as far as credit goes, or the end."""
-        waiting = len(self._outgoing)
-        if waiting:
-            size = min(waiting, self._limit - self._sent) if self._flow else waiting
+    def take(self, limit: int) -> Sequence[Buffer] | None:
+        """The next message on the wire: data as far as `limit` and credit go, or the end."""
+        if self._outgoing:
+            size = min(len(self._outgoing), limit)
+            if self._flow:
+                size = min(size, self._limit - self._sent)
             if size <= 0:
                 return None
             return self._take_data(size)

@@ -41,7 +41,7 @@ class Lines:
         self.queued = False
         self.message, self.count = message, count
 
-    def take(self) -> Sequence[bytes] | None:
+    def take(self, limit: int) -> Sequence[bytes] | None:
         if not self.count:
             return None
         self.count -= 1
@@ -436,12 +436,12 @@ class Telltale(Lines):
         super().__init__(b"", count)
         self._websocket = websocket
 
-    def take(self) -> Sequence[bytes] | None:
+    def take(self, limit: int) -> Sequence[bytes] | None:
         if not self.count:
             return None
         self._websocket.send(b"control")
         self.message = b"data %05d" % self.count
-        return super().take()
+        return super().take(limit)
 
 
 def test_a_source_that_sends_when_asked_keeps_its_order():
