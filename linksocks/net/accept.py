@@ -40,7 +40,7 @@ _MALFORMED: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-L
 log = logging.getLogger(__name__)
 
 _upgrade_log = log.getChild("upgrade")
-_upgrade_log.setLevel(logging.ERROR)  # gevent-websocket tells of its steps, and warns of what any stranger sends
+_upgrade_log.setLevel(logging.ERROR)  # gevent-websocket warns of what any stranger sends
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,18 @@ from linksocks.errors import Cause
 
 _TEXTS: Final = (
     ("refused", Cause.REFUSED),
+    ("[errno 111]", Cause.REFUSED),  # asyncio says no more than "Connect call failed"
     ("access control", Cause.NOT_ALLOWED),
     ("not allowed", Cause.NOT_ALLOWED),
+    ("permission denied", Cause.NOT_ALLOWED),
     ("network is unreachable", Cause.NETWORK_UNREACHABLE),
     ("no available reverse client", Cause.NETWORK_UNREACHABLE),
     ("timed out", Cause.TIMED_OUT),
     ("timeout", Cause.TIMED_OUT),
     ("no route to host", Cause.HOST_UNREACHABLE),
     ("no such host", Cause.HOST_UNREACHABLE),
+    ("server misbehaving", Cause.HOST_UNREACHABLE),  # of a name server, says Go
+    ("'idna' codec", Cause.HOST_UNREACHABLE),
     ("name or service not known", Cause.HOST_UNREACHABLE),
     ("name resolution", Cause.HOST_UNREACHABLE),
     ("no address associated", Cause.HOST_UNREACHABLE),

@@ -22,7 +22,7 @@ import pytest
 from tests.interop.peer import Peer, PeerError
 from tests.support import socks
 from tests.support.processes import Process, free_port, linksocks
-from tests.support.targets import HttpTarget, refusing_port, seeded_chunks, seeded_sha256
+from tests.support.targets import GreetingTarget, HttpTarget, refusing_port, seeded_chunks, seeded_sha256
 
 TOKEN = "the-right-token"
 MEGABYTES_20 = 20_000_000
@@ -56,10 +56,7 @@ def tunnel(request: pytest.FixtureRequest, peer: Peer) -> Iterator[Tunnel]:
             play = peer.play("client", ws_port=ws_port, token=TOKEN, socks_port=socks_port)
             client = ends.enter_context(play)
         yield Tunnel(socks_port, our_client, (client, server))
-        for end in (
-            client,
-            server,
-        ):  # no test here looks at how they stop, and an orderly stop takes its time
+        for end in (client, server):  # an orderly stop takes its time, and no test here looks at it
             end.send_signal(signal.SIGKILL)
 
 
@@ -104,6 +101,14 @@ def test_answer_of_a_connection_that_ends(tunnel: Tunnel, http: HttpTarget) -> N
         assert answer.read(size) == b"".join(seeded_chunks(size, 3)), tunnel.output
         if tunnel.our_client:  # Go clients close 5 to 30 s later
             assert answer.read() == b"", tunnel.output
+
+
+def test_targets_that_speak_first(tunnel: Tunnel) -> None:
+    """As SSH and SMTP do: the greeting follows right behind the answer to the connect request."""
+    with GreetingTarget(b"220 hello\r\n") as target:
+        for _ in range(20):
+            with socks.connect(tunnel.socks_port, "127.0.0.1", target.port) as conn:
+                assert socks.read_exactly(conn, 11) == b"220 hello\r\n", tunnel.output
 
 
 def test_refused_target(tunnel: Tunnel) -> None:

@@ -20,9 +20,10 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 _CHUNK = 64 * 1024
@@ -80,6 +81,14 @@ class EchoTarget:
     def __exit__(self, *exc: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class GreetingTarget(EchoTarget):
+    """A TCP server that speaks first, then waits for the end."""
+
+    def __init__(self, greeting: bytes) -> None:
+        super().__init__()
+        self._server.RequestHandlerClass = partial(_GreetingHandler, greeting)
 
 
 @contextmanager
@@ -195,6 +204,16 @@ class _EchoHandler(socketserver.BaseRequestHandler):
         while data := self.request.recv(_CHUNK):
             self.request.sendall(data)
         self.request.shutdown(socket.SHUT_WR)
+
+
+class _GreetingHandler(socketserver.BaseRequestHandler):
+    def __init__(self, greeting: bytes, *args: Any) -> None:
+        self._greeting = greeting
+        super().__init__(*args)
+
+    def handle(self) -> None:
+        self.request.sendall(self._greeting)
+        self.request.recv(1)
 
 
 class _ResetHandler(socketserver.BaseRequestHandler):

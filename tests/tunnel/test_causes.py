@@ -11,6 +11,11 @@ from linksocks.tunnel.causes import cause_of
     [
         ("dial tcp 127.0.0.1:9: connect: connection refused", Cause.REFUSED),
         ("[Errno 111] Connect call failed: Connection refused", Cause.REFUSED),
+        ("[Errno 111] Connect call failed ('127.0.0.1', 9)", Cause.REFUSED),
+        ("dial tcp 10.0.0.1:80: connect: permission denied", Cause.NOT_ALLOWED),
+        ("[Errno 13] Permission denied", Cause.NOT_ALLOWED),
+        ("dial tcp: lookup nowhere on 127.0.0.1:53: server misbehaving", Cause.HOST_UNREACHABLE),
+        ("encoding with 'idna' codec failed", Cause.HOST_UNREACHABLE),
         ("dial tcp: lookup nowhere.invalid: no such host", Cause.HOST_UNREACHABLE),
         ("[Errno -2] Name or service not known", Cause.HOST_UNREACHABLE),
         ("[Errno -3] Temporary failure in name resolution", Cause.HOST_UNREACHABLE),
