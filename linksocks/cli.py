@@ -18,9 +18,9 @@ from typing import Protocol
 
 from linksocks import logs, usage
 from linksocks.config import Config, nearest, resolve
+from linksocks.config.secret import Secret, redact_url
+from linksocks.config.settings import COMMANDS, command_named
 from linksocks.errors import ConfigError, LinkSocksError
-from linksocks.secret import Secret, redact_url
-from linksocks.settings import COMMANDS, command_named
 from linksocks.version import __version__
 
 OK, FAILED, WRONG_USE = 0, 1, 2

@@ -17,7 +17,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-from linksocks.secret import redact_url
+from linksocks.config.secret import redact_url
 
 TRACE = 5
 """The level of `-dd`: what happens to every channel."""

@@ -17,8 +17,8 @@ from collections.abc import Iterable
 from docopt import docopt
 
 from linksocks.config import nearest
+from linksocks.config.settings import COMMANDS, Command, Setting, settings_of
 from linksocks.errors import ConfigError
-from linksocks.settings import COMMANDS, Command, Setting, settings_of
 
 _WIDTH = 100
 _COLUMN = 34

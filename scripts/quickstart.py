@@ -27,8 +27,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from linksocks.config import Config, resolve
+from linksocks.config.settings import settings_of
 from linksocks.errors import ConfigError
-from linksocks.settings import settings_of
 
 INI = str(Path(__file__).resolve().parent.parent / "conf" / "quickstart.ini")
 COMMANDS = ("server", "client")

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from linksocks.config.settings import COMMANDS, Command, Setting, command_named, settings_of
 from linksocks.errors import ConfigError
-from linksocks.settings import COMMANDS, Command, Setting, command_named, settings_of
 from linksocks.usage import help_text, overview, parse
 
 SERVER = command_named("server")

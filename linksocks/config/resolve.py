@@ -18,10 +18,10 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from linksocks import ini
+from linksocks.config import ini
+from linksocks.config.secret import redact_url
+from linksocks.config.settings import COMMANDS, Setting, settings_of
 from linksocks.errors import ConfigError
-from linksocks.secret import redact_url
-from linksocks.settings import COMMANDS, Setting, settings_of
 
 _LONGEST_LINE = 4096
 

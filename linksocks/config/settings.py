@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import linksocks.values as v
+import linksocks.config.values as v
 
 SERVER = ("server",)
 CLIENTS = ("client", "provider", "connector")

@@ -1,6 +1,6 @@
 """The INI file's dialect, and the line numbers that errors name."""
 
-from linksocks.ini import read
+from linksocks.config.ini import read
 
 
 def entries(text: str) -> list[tuple[str, str, str, int]]:

@@ -6,7 +6,7 @@ import traceback
 
 import pytest
 
-from linksocks.secret import Secret, redact_url
+from linksocks.config.secret import Secret, redact_url
 
 TOKEN = "3f9c-not-to-be-seen"
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from linksocks.client.url import server_url
+from linksocks.config.secret import Secret
 from linksocks.errors import ConfigError
-from linksocks.secret import Secret
 
 KIB = 1024
 MIB = 1024 * KIB

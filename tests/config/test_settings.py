@@ -2,7 +2,7 @@
 
 import pytest
 
-from linksocks.settings import ALL, COMMANDS, SETTINGS, Setting, settings_of
+from linksocks.config.settings import ALL, COMMANDS, SETTINGS, Setting, settings_of
 
 # Flag, short form and variable of PROTOCOL section 6.1, as it prints them.
 CLIENT_FLAGS = """

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linksocks import values
-from linksocks.secret import Secret
-from linksocks.values import Kind
+from linksocks.config import values
+from linksocks.config.secret import Secret
+from linksocks.config.values import Kind
 
 KINDS = {name: kind for name, kind in vars(values).items() if isinstance(kind, Kind)}
 

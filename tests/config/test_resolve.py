@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from linksocks.config import Config, resolve
+from linksocks.config.settings import COMMANDS, SETTINGS, Setting
 from linksocks.errors import ConfigError
-from linksocks.settings import COMMANDS, SETTINGS, Setting
 
 SECRET = "Geheim-47110815"
 
