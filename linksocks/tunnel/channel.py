@@ -197,8 +197,8 @@ class Channel:
     def abort(self, reason: str) -> None:
         """Ends the channel as broken: the peer resets its side. What waits is dropped. The sink is not told."""
         if not self._broken and not self._ended:
-            self._carrier.send(Disconnect(self.id, reason))
             self._break(reason)
+            self._carrier.send(Disconnect(self.id, self._broken))  # without a text it would be a clean end
 
     def consumed(self, count: int) -> None:
         """The sink passed on `count` bytes of what was delivered."""

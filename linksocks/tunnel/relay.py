@@ -38,8 +38,9 @@ LINGER: Final = 5.0
 the application is still sending, and the system would throw away what it has not read yet."""
 
 UNANSWERED: Final = 10.0
-"""Seconds without news for which an application's end of stream is kept back from a peer without half-close, to which
-it would end both directions: the answer to a request may still be on its way."""
+"""Seconds without news for which an application's end of stream is kept back from a peer without half-close, to
+which it would end both directions: the answer to a request may still be on its way. One that has begun and not ended
+by then counts as broken: the application must not take a part for the whole."""
 
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() sends RST
 
@@ -59,9 +60,7 @@ class Relay:
         self._incoming_ended = False
         self._closed = False  # the channel takes no more, in good order
         self._broken = ""
-        self._written = (
-            Event()
-        )  # the incoming direction has ended and is written out, or the channel is broken
+        self._written = Event()  # the incoming direction has ended and is out, or the channel is broken
 
     def run(self, sock: socket.socket, early: bytes = b"") -> None:
         """Relays until both directions have ended, then closes `sock`. `early` was read from it already."""
@@ -101,11 +100,16 @@ class Relay:
             data = sock.recv(CHUNK)
 
     def _await_answer(self) -> None:
-        """See UNANSWERED; any byte that comes meanwhile gives the peer as long again."""
-        before = None
-        while before != (before := self._channel.activity()):
-            if self._written.wait(UNANSWERED):
+        """See UNANSWERED; any byte that moves meanwhile gives the peer as long again."""
+        before = self._channel.activity()
+        received = before[1]
+        while not self._written.wait(UNANSWERED):
+            now = self._channel.activity()
+            if now == before:
+                if now[1] > received:
+                    self._break("the answer did not end")
                 return
+            before = now
 
     # -- the sink's side: called by the link's reader, never waits
 

@@ -118,6 +118,7 @@ class TestSendingWithFlow:
             channel.send(bytes(600))
             peer.expect_data(channel.id, 600)
             peer.send(m.Consumed(channel.id, 500, 100))
+            assert peer.fence() == []
             channel.send(bytes(500))
             peer.expect_data(channel.id, 400)
             channel.abort("over")
@@ -354,6 +355,11 @@ class TestEnds:
             assert peer.expect(m.Disconnect) == m.Disconnect(channel.id, "reset by the application")
             assert peer.fence() == []
             assert sink.ends == []
+
+    def test_an_abort_without_a_reason_is_no_clean_end(self) -> None:
+        with opened("ours") as (peer, channel, _):
+            channel.abort("")
+            assert peer.expect(m.Disconnect).error
 
     @both_kinds
     def test_a_lost_link(self, kind: str) -> None:

@@ -130,6 +130,22 @@ class TestOrderlyEnds:
             assert read_to_end(conn) == (b"request", True)
             conn.close()
 
+    def test_an_answer_that_begins_and_does_not_end_is_no_answer(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """To end the stream in good order here would make a part look like the whole."""
+        monkeypatch.setattr(relay, "UNANSWERED", 0.05)
+        with Target() as target, Tunnel("foreign") as tunnel:
+            app, conn = tunnel.join(target)
+            app.sendall(b"request")
+            app.shutdown(socket.SHUT_WR)
+            assert socks.read_exactly(conn, 7) == b"request"
+            conn.sendall(b"the first half of an ans")
+            assert read_to_end(app) == (b"the first half of an ans", False)
+            assert not read_to_end(conn)[1]
+            app.close()
+            conn.close()
+
     @both_kinds
     def test_what_waits_when_the_target_closes_still_arrives(self, kind: str) -> None:
         size = 3_000_000 if kind == "foreign" else 200_000
