@@ -147,6 +147,7 @@ def _client(config: Config) -> Role:
         socks_username=config["socks-username"],
         socks_password=password.reveal(),
         socks_no_wait=config["socks-no-wait"],
+        threads=config["threads"],
         reconnect=not config["no-reconnect"],
         retry_auth=config["retry-auth"],
         buffer_size=config["buffer-size"],

@@ -1,4 +1,4 @@
-"""The client: keeps a link to a server, and serves SOCKS5 to local applications through it."""
+"""The client: keeps links to a server, and serves SOCKS5 to local applications through them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import time
 import uuid
 from typing import Final
 
+import gevent
 from gevent.event import AsyncResult, Event
 
-from linksocks.client.backoff import Backoff
+from linksocks.client.keeper import Keeper, Persistence
 from linksocks.client.login import ANONYMOUS, log_in
 from linksocks.client.url import LOGIN_PATH, server_url, with_login
-from linksocks.errors import AuthError, Cause, DialError, LinkClosed, LinkError, LinkSocksError
+from linksocks.errors import AuthError, Cause, DialError, LinkSocksError, ListenError
 from linksocks.net.connect import connect
 from linksocks.net.greenlets import Greenlet, spawn
 from linksocks.net.listen import bind
@@ -31,11 +32,8 @@ from linksocks.wire.messages import Auth
 LINK_WAIT: Final = 10.0
 """Seconds that an application's connection waits for a link before it is refused."""
 
-_STEADY: Final = 10.0
-"""Seconds after which a link counts as good: a server that takes us and drops us at once is not asked each second."""
-
 _FAREWELL: Final = 5.0
-"""Seconds for the link to end once it was told to."""
+"""Seconds for all links to end once they were told to."""
 
 log = logging.getLogger("linksocks.client")
 
@@ -43,9 +41,9 @@ log = logging.getLogger("linksocks.client")
 class ClientRole:
     """SOCKS5 on `socks_host:socks_port`, with a password where a name or password is given, through `url`.
 
-    The port opens with the first login, or with `socks_no_wait` at once. A lost link is made anew when `reconnect`,
-    a refused token is tried again when `retry_auth`. `buffer_size`: bytes held for one channel. `ca_file`: PEM
-    authorities to trust instead of the system's.
+    The port opens with the first login, or with `socks_no_wait` at once. There are `threads` links; a lost one is
+    made anew when `reconnect`, a refused token is tried again when `retry_auth`. `buffer_size`: bytes held for one
+    channel. `ca_file`: PEM authorities to trust instead of the system's.
     """
 
     def __init__(  # noqa: PLR0913 - the settings of a client
@@ -61,13 +59,12 @@ class ClientRole:
         reconnect: bool,
         retry_auth: bool,
         buffer_size: int,
+        threads: int = 1,
         ca_file: str = "",
     ) -> None:
         self._url = server_url(url)
         self._context = client_context(ca_file)
         self._auth = Auth(token or ANONYMOUS, reverse=False, instance=uuid.uuid4().bytes)
-        self._reconnect = reconnect
-        self._retry_auth = retry_auth
         self._max_window = buffer_size
         self._extensions = Extensions(window=first_window(buffer_size), half_close=True, cause=True)
         self._resolver = Resolver()
@@ -76,11 +73,13 @@ class ClientRole:
         self._socks_no_wait = socks_no_wait
         self._inbound: Inbound | None = None
         self._socks_open = False
-        self._link: Link | None = None
-        self._linked = Event()  # _link is set
-        self._stopping = Event()
+        self._links: set[Link] = set()
+        self._linked = Event()  # there is a link
+        self._stopping = False
         self._outcome: AsyncResult[None] = AsyncResult()
-        self._supervisor: Greenlet | None = None
+        persistence = Persistence(reconnect, retry_auth)
+        self._keepers = [Keeper(self._make, self._up, self._down, persistence) for _ in range(threads)]
+        self._greenlets: list[Greenlet] = []  # one for each keeper that has not given up
 
     @property
     def socks_port(self) -> int:
@@ -91,69 +90,56 @@ class ClientRole:
         """Takes the SOCKS port and begins to connect. Raises ListenError."""
         self._inbound = Inbound(bind(*self._socks_address), self._pick_link, *self._socks_credentials)
         if self._socks_no_wait:
-            self._open_socks(self._inbound)
-        self._supervisor = spawn("client supervisor", self._supervise, self._inbound)
+            self._open_socks()
+        for keeper in self._keepers:
+            greenlet = spawn("keeper of a link", self._keep, keeper)
+            greenlet.link_exception(self._on_bug)
+            self._greenlets.append(greenlet)
 
     def wait(self) -> None:
-        """Until the client was stopped. Raises AuthError or LinkError when it ended for good by itself."""
+        """Until the client was stopped. Raises AuthError, LinkError or LinkClosed when it gave up by itself."""
         self._outcome.get()
 
     def stop(self, grace: float) -> None:
-        """Closes the SOCKS port, gives connections `grace` seconds to end, then closes the link with 1001."""
-        if self._inbound is None or self._supervisor is None or self._stopping.is_set():
+        """Closes the SOCKS port, gives connections `grace` seconds to end, then closes all links with 1001."""
+        if self._inbound is None or self._stopping:
             return
-        self._stopping.set()
+        self._stopping = True
+        for keeper in self._keepers:
+            keeper.stop()
         deadline = time.monotonic() + grace
-        link = self._link
-        log.info("stopping: %d channels have %g s to end", link.channels if link else 0, grace)
+        links = list(self._links)
+        log.info("stopping: %d channels have %g s to end", sum(link.channels for link in links), grace)
         self._inbound.drain(grace)
-        if link is not None:
+        for link in links:
             link.drained(max(0.0, deadline - time.monotonic()))
             link.close(CloseCode.GOING_AWAY, "the client is stopping")
-            self._supervisor.join(_FAREWELL)
-        self._supervisor.kill()
+        if links:
+            gevent.joinall(self._greenlets, timeout=_FAREWELL)
+        gevent.killall(self._greenlets)
         self._inbound.stop()
         self._resolver.close()
         self._outcome.set(None)
 
-    def _supervise(self, inbound: Inbound) -> None:
-        """Makes link after link. Its last error is the outcome."""
-        backoff = Backoff()
-        while not self._stopping.is_set():
-            try:
-                self._hold_link(inbound, backoff)
-            except (LinkError, LinkClosed) as error:
-                if self._stopping.is_set():
-                    return
-                if not self._worth_retrying(error):
-                    self._outcome.set_exception(error)
-                    return
-                pause = backoff.next()
-                log.warning("%s; trying again in %.1f s", error, pause)
-                self._stopping.wait(pause)
-            except LinkSocksError as error:
-                self._outcome.set_exception(error)
-                return
+    # -- links: each keeper's greenlet
 
-    def _worth_retrying(self, error: LinkSocksError) -> bool:
-        return self._retry_auth if isinstance(error, AuthError) else self._reconnect
-
-    def _hold_link(self, inbound: Inbound, backoff: Backoff) -> None:
-        """One link, from the dial to its end. Raises LinkError or LinkClosed, always one of them."""
-        link = self._make_link(inbound)
-        self._link = link
-        self._linked.set()
-        since = time.monotonic()
+    def _keep(self, keeper: Keeper) -> None:
+        """Keeps a link. The client ends with its last one, or when the token or the SOCKS port is refused."""
         try:
-            link.run()
-        finally:
-            self._linked.clear()
-            self._link = None
-            if time.monotonic() - since >= _STEADY:
-                backoff.reset()
+            keeper.run()
+        except LinkSocksError as error:
+            self._keepers.remove(keeper)
+            if isinstance(error, AuthError | ListenError) or not self._keepers:
+                self._outcome.set_exception(error)
+            else:
+                log.warning("%s; going on with %d links", error, len(self._keepers))
 
-    def _make_link(self, inbound: Inbound) -> Link:
-        """Connects, logs in, and opens the SOCKS port if this is the first time."""
+    def _on_bug(self, greenlet: Greenlet) -> None:
+        """A keeper died of an error that is none of ours: better to end than to stay without a link."""
+        self._outcome.set_exception(greenlet.exception or SystemError("a keeper died"))
+
+    def _make(self) -> Link:
+        """Connects, logs in, and opens the SOCKS port if this is the first time. Raises LinkError, ListenError."""
         digest = token_hash(self._auth.token)
         url = with_login(self._url, digest, str(uuid.UUID(bytes=self._auth.instance)), reverse=False)
         headers = {"User-Agent": f"linksocks/{__version__}", HEADER: self._extensions.header()}
@@ -161,7 +147,7 @@ class ClientRole:
         try:
             version = log_in(upgraded.websocket, self._auth, by_url=self._url.path == LOGIN_PATH)
             log.info("logged in at %s", self._url.geturl())
-            self._open_socks(inbound)
+            self._open_socks()
         except BaseException:
             upgraded.websocket.finish()
             raise
@@ -169,13 +155,25 @@ class ClientRole:
         log.debug("the server speaks 0x%02x; agreed: %s", version, agreed.header() or "no extensions")
         return Link(upgraded.websocket, Terms(version, agreed, self._max_window))
 
-    def _open_socks(self, inbound: Inbound) -> None:
-        if not self._socks_open:
-            inbound.start()
+    def _up(self, link: Link) -> None:
+        self._links.add(link)
+        self._linked.set()
+
+    def _down(self, link: Link) -> None:
+        self._links.discard(link)
+        if not self._links:
+            self._linked.clear()
+
+    # -- the SOCKS port
+
+    def _open_socks(self) -> None:
+        if self._inbound is not None and not self._socks_open:
+            self._inbound.start()
             self._socks_open = True
-            log.info("SOCKS5 on %s", shown((self._socks_address[0], inbound.port)))
+            log.info("SOCKS5 on %s", shown((self._socks_address[0], self._inbound.port)))
 
     def _pick_link(self) -> Link:
-        if not self._linked.wait(LINK_WAIT) or self._link is None:
+        """The link with the fewest channels: a channel stays on its link, so its bytes stay in order."""
+        if not self._linked.wait(LINK_WAIT):
             raise DialError(Cause.NETWORK_UNREACHABLE, f"no link to the server for {LINK_WAIT:g} s")
-        return self._link
+        return min(self._links, key=lambda link: link.channels)

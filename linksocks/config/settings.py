@@ -200,16 +200,15 @@ SETTINGS = (
         "INI file with a section for each command; flags and variables go first",
         in_file=False,
     ),
-    # Features to come.
     Setting(
         "threads",
         CLIENTS,
         v.number(1, 64, "a number from 1 to 64"),
-        "links to the server",
+        "links to the server at once; a connection stays on one of them",
         short="T",
         default="1",
-        later=CLIENTS,
     ),
+    # Features to come.
     Setting(
         "transport-grace", ALL, v.DURATION, "how long channels outlive a lost link", default="0", later=ALL
     ),

@@ -59,7 +59,7 @@ def test_version() -> None:
         (["sever"], "there is no command 'sever'; did you mean server?"),
         (["server", "--ws-prot", "1"], "--ws-prot: server has no such flag; did you mean --ws-port?"),
         (["server", "--ws-port", "x"], "--ws-port: expected a port"),
-        (["client", "--threads", "2"], "--threads: is not available yet"),
+        (["client", "--threads", "65"], "--threads: expected a number from 1 to 64, not '65'"),
         (["client", "--direct-mode", "auto"], "--direct-mode: is not available yet"),
         (["server", "-r"], "--reverse: is not available yet"),
         (["provider", "-t", "x"], "the provider command is not available yet"),

@@ -1,0 +1,79 @@
+"""Keeps one link to a server: makes it, holds it until it ends, and after a pause begins anew."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from gevent.event import Event
+
+from linksocks.client.backoff import Backoff
+from linksocks.errors import AuthError, LinkClosed, LinkError
+from linksocks.tunnel.link import Link
+
+_STEADY: Final = 10.0
+"""Seconds after which a link counts as good: a server that takes us and drops us at once is not asked each second."""
+
+log = logging.getLogger("linksocks.client")
+
+
+@dataclass(frozen=True, slots=True)
+class Persistence:
+    """When to try again: after a lost link or a failed try, and after a refused token."""
+
+    reconnect: bool
+    retry_auth: bool
+
+    def worth_retrying(self, error: LinkError | LinkClosed) -> bool:
+        """Whether `error` leaves hope."""
+        return self.retry_auth if isinstance(error, AuthError) else self.reconnect
+
+
+class Keeper:
+    """`make` gives a link or raises LinkError; `up` and `down` hear of its beginning and its end."""
+
+    def __init__(
+        self,
+        make: Callable[[], Link],
+        up: Callable[[Link], None],
+        down: Callable[[Link], None],
+        persistence: Persistence,
+    ) -> None:
+        self._make = make
+        self._up = up
+        self._down = down
+        self._persistence = persistence
+        self._backoff = Backoff()
+        self._stopping = Event()
+
+    def stop(self) -> None:
+        """`run` returns when the link has ended, and makes no other."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Keeps a link until `stop`. Raises the LinkError or LinkClosed that ended it for good."""
+        while not self._stopping.is_set():
+            try:
+                self._hold(self._make())
+            except (LinkError, LinkClosed) as error:
+                if self._stopping.is_set():
+                    return
+                if not self._persistence.worth_retrying(error):
+                    raise
+                pause = self._backoff.next()
+                log.warning("%s; trying again in %.1f s", error, pause)
+                self._stopping.wait(pause)
+
+    def _hold(self, link: Link) -> None:
+        """From the login to the end of the link, which is always LinkClosed."""
+        self._up(link)
+        since = time.monotonic()
+        try:
+            link.run()
+        finally:
+            self._down(link)
+            if time.monotonic() - since >= _STEADY:
+                self._backoff.reset()
