@@ -111,8 +111,6 @@ class WebSocket:
         while self._writer.backlog > _CONTROL_BACKLOG and not self._writer.finished.is_set():
             self._writer.progress.clear()
             self._writer.progress.wait()
-        if self._state is State.CLOSED:  # what a peer sends on and on can be read on and on after a shutdown
-            raise self._vanished("the connection is closed")
         try:
             count = self._sock.recv_into(self._receiver.buffer())
         except OSError as error:

@@ -10,7 +10,6 @@ from linksocks.version import __version__
 def create_app() -> Flask:
     """A banner at `/`; everything else is 404."""
     app = Flask("linksocks", static_folder=None)
-    app.url_map.merge_slashes = False  # else // is redirected, to whatever the Host header says
 
     @app.get("/")
     def banner() -> Response:

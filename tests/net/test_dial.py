@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket as stdlib_socket
+import warnings
 
 import gevent
 import pytest
@@ -13,6 +14,7 @@ from linksocks.errors import Cause, DialError
 from linksocks.net import dial as module
 from linksocks.net.dial import dial
 from linksocks.net.resolve import Address, Resolver
+from tests.support.leaks import nothing_left
 from tests.support.targets import mute_port, refusing_port, unanswered_port
 
 
@@ -118,7 +120,7 @@ def test_a_timeout_of_the_caller_is_not_taken_for_ours(resolver):
 
 
 def test_a_dead_address_costs_the_stagger():
-    with unanswered_port() as dead, mute_port() as live:
+    with unanswered_port() as dead, mute_port() as live, nothing_left():
         sock = dial(FakeResolver(("127.0.0.1", dead), ("127.0.0.1", live)), "x", 0, 5)
         assert sock.getpeername()[1] == live
         sock.close()
@@ -145,16 +147,18 @@ def test_all_are_dead():
         assert cause(resolver, "x", dead, timeout=0.1) is Cause.TIMED_OUT
 
 
-def test_all_win_and_one_is_kept(monkeypatch):
-    """The sockets of the late winners are closed: the fixture counts descriptors."""
+def test_all_win_and_one_is_kept(monkeypatch, recwarn):
+    """The sockets of the late winners are closed, and not by the garbage collector."""
+    warnings.simplefilter("always", ResourceWarning)
     monkeypatch.setattr(module, "STAGGER", 0.0)
     with mute_port() as live:
         for _ in range(20):
             dial(FakeResolver(*[("127.0.0.1", live)] * 5), "x", live, 5).close()
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 def test_a_killed_dial_leaves_nothing():
-    with unanswered_port() as dead:
+    with unanswered_port() as dead, nothing_left():
         dialler = gevent.spawn(dial, FakeResolver(*[("127.0.0.1", dead)] * 3), "x", dead, 60)
         gevent.sleep(0)
         dialler.kill()

@@ -218,6 +218,7 @@ def test_close_is_bounded_for_a_reader_that_goes_on(monkeypatch):
 
 
 def test_a_killed_owner_leaves_nothing(monkeypatch):
+    monkeypatch.setattr(module, "CLOSE_WAIT", 60.0)
     with pair() as (websocket, peer):
         owner = gevent.spawn(websocket.finish)
         assert peer.read().opcode == CLOSE
@@ -465,6 +466,24 @@ def test_a_busy_reader_lets_others_run():
         peer.sock.close()
         reader.get()
         flood.get()
+
+
+class AlwaysReady:
+    """A socket that always has more: reading it never waits."""
+
+    def recv_into(self, buffer: memoryview) -> int:
+        ping = frame(PING, bytes(122), masked=False)
+        count = len(buffer) // len(ping)
+        buffer[: count * len(ping)] = ping * count
+        return count * len(ping)
+
+
+def test_reading_without_a_wait_lets_others_run(monkeypatch):
+    with pair() as (websocket, _peer), monkeypatch.context() as patch:
+        patch.setattr(websocket, "_sock", AlwaysReady())
+        reader = gevent.spawn(ended, websocket)
+        gevent.sleep(0.01)  # comes back at all
+        reader.kill()
 
 
 # TLS

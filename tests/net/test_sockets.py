@@ -1,0 +1,47 @@
+"""What every socket of ours needs at its end: what we said last arrives, and no peer can hold us there."""
+
+from __future__ import annotations
+
+import gevent
+import pytest
+from gevent import socket
+
+from linksocks.net.sockets import end_politely, shown
+
+
+def test_the_last_words_arrive_over_unread_bytes():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        theirs = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    theirs.sendall(bytes(100_000))
+    ours.sendall(b"no")
+    ender = gevent.spawn(end_politely, ours, 5)
+    assert theirs.recv(10) == b"no"
+    assert theirs.recv(10) == b""
+    theirs.close()
+    ender.get()
+    ours.close()
+
+
+class AlwaysReady:
+    """A socket that always has more: reading it never waits."""
+
+    def shutdown(self, _how: int) -> None:
+        pass
+
+    def recv(self, size: int) -> bytes:
+        return bytes(size)
+
+
+def test_an_endless_peer_is_left_in_time():
+    end_politely(AlwaysReady(), 0.01)
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [(("127.0.0.1", 80), "127.0.0.1:80"), (("::1", 80, 0, 0), "[::1]:80"), (("a", 1), "a:1")],
+)
+def test_shown(address, text):
+    assert shown(address) == text
