@@ -24,6 +24,7 @@ A channel that has ended in both directions is forgotten by its carrier at once.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, cast
@@ -32,7 +33,6 @@ import gevent
 from gevent.event import AsyncResult, Event
 
 from linksocks.errors import Cause, ChannelError, DialError, MessageError
-from linksocks.net.greenlets import within
 from linksocks.tunnel.causes import cause_of
 from linksocks.wire.codec import VERSION, data_header
 from linksocks.wire.extensions import Extensions
@@ -54,7 +54,8 @@ FIRST_WINDOW: Final = 256 * 1024
 """Bytes that a new channel accepts; the window doubles from here while the sink keeps up."""
 
 PATIENCE: Final = 10.0
-"""Seconds for which a full channel of a peer without flow control may hold up the reading of its link."""
+"""Seconds for which a full channel of a peer without flow control may hold up the reading of its link: without a byte
+consumed, or in all while other channels wait. A sink that has caught up begins anew."""
 
 HASTE: Final = 0.005
 """Seconds between the ConnectResponse and the first Data to a peer that would lose it; 1 ms was enough in 3 of 3."""
@@ -106,6 +107,9 @@ class Carrier(Protocol):
 
     terms: Terms
 
+    @property
+    def crowded(self) -> bool: ...
+
     def send(self, message: Message) -> None: ...
     def pack(self, message: Message) -> bytes: ...
     def offer(self, channel: Channel) -> None: ...
@@ -138,6 +142,7 @@ class Channel:
         self._reported = 0  # of _consumed, what the peer knows
         self._incoming_ended = False
         self._slack: Event | None = None  # set when the sink consumed something; only while the reader waits
+        self._patience = PATIENCE  # what is left of it
 
         self._broken = ""
         self._answer: AsyncResult[ConnectResponse] | None = None  # while we wait for it
@@ -203,10 +208,14 @@ class Channel:
     def consumed(self, count: int) -> None:
         """The sink passed on `count` bytes of what was delivered."""
         self._consumed += count
+        if self._flow:
+            if self._consumed - self._reported >= self._window // 2:
+                self._grant()
+            return
         if self._slack is not None:
             self._slack.set()
-        if self._flow and self._consumed - self._reported >= self._window // 2:
-            self._grant()
+        if self._consumed == self._received:
+            self._patience = PATIENCE
 
     def _grant(self) -> None:
         if self._incoming_ended or self._broken:
@@ -272,7 +281,7 @@ class Channel:
             self.on_lost(answer.error)
 
     def on_data(self, payload: Buffer) -> None:
-        """More of the stream. Waits, PATIENCE at most, where the peer has no flow control and the sink is slow."""
+        """More of the stream. Waits where the peer has no flow control and the sink is slow, see PATIENCE."""
         if self._broken or self._incoming_ended:
             return
         self._received += len(payload)
@@ -319,14 +328,19 @@ class Channel:
             self.sink.deliver_reset(reason)
 
     def _wait_for_sink(self) -> None:
-        self._slack = Event()
-        with within(PATIENCE):
-            while self._received - self._consumed > self._window and not self._broken:
-                self._slack.clear()
-                self._slack.wait()
+        """Holds up the link until the sink has made room; see PATIENCE."""
+        slack = self._slack = Event()
+        while self._received - self._consumed > self._window and not self._broken:
+            slack.clear()
+            before, crowded = time.monotonic(), self._carrier.crowded
+            moved = slack.wait(self._patience)
+            if crowded:
+                self._patience -= time.monotonic() - before
+            if not moved or self._patience <= 0:
+                self.fail(
+                    f"the application took too little for {PATIENCE:g} s and the peer has no flow control"
+                )
         self._slack = None
-        if self._received - self._consumed > self._window and not self._broken:
-            self.fail(f"the application took too little for {PATIENCE:g} s and the peer has no flow control")
 
     # -- ending
 

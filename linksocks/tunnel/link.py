@@ -167,6 +167,11 @@ class Link:
         return channel
 
     @property
+    def crowded(self) -> bool:
+        """Whether more than one channel is open."""
+        return len(self._channels) > 1
+
+    @property
     def channels(self) -> int:
         """How many channels are open."""
         return len(self._channels)
