@@ -71,7 +71,7 @@ class Run:
             "\n".join(
                 f"not measured: {name}: {why}" for name, c in self.contenders.items() if (why := c.missing)
             ),
-            f"the load without a proxy, as a multiple of the relay: {headroom(self.results)}",
+            headroom(self.results),
             "\n".join(judged(self.results)),
         ]
         return "\n\n".join(part for part in parts if part) + "\n"

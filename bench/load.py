@@ -152,13 +152,17 @@ def origin_meter(target: Address) -> Callable[[], tuple[float, int]]:
 # -- requests and connections
 
 
-def rounds(way: Way, connections: int, size: int, seconds: float) -> Result:
-    """Requests with answers of `size` bytes, on each connection one after another."""
+def rounds(way: Way, connections: int, size: int, seconds: float, pause: float = 0) -> Result:
+    """Requests with answers of `size` bytes, on each connection one after another.
+
+    A `pause`, in seconds, before each request stops everything else here: it is for a single connection.
+    """
     crowd = Crowd()
     times: list[float] = []
 
     def talk(sock: socket.socket) -> Talk:
         while True:
+            time.sleep(pause)
             start = time.perf_counter()
             yield from _ask(sock, size)
             times.append(time.perf_counter() - start)
@@ -175,8 +179,8 @@ def rounds(way: Way, connections: int, size: int, seconds: float) -> Result:
     return {"/s": len(times) / (time.monotonic() - start), **_percentiles(times)}
 
 
-def connects(way: Way, at_once: int, seconds: float) -> Result:
-    """New connections, each for one small request: an early SOCKS reply is no answer yet."""
+def connects(way: Way, at_once: int, seconds: float, pause: float = 0) -> Result:
+    """New connections, each for one small request: an early SOCKS reply is no answer yet. `pause` as above."""
     crowd = Crowd()
     times: list[float] = []
 
@@ -187,6 +191,7 @@ def connects(way: Way, at_once: int, seconds: float) -> Result:
     start = time.monotonic()
     while time.monotonic() < start + seconds or not times:
         while crowd.size < at_once:
+            time.sleep(pause)
             way.begin(crowd, partial(talk, start=time.perf_counter()))
         crowd.poll()
     return {"/s": len(times) / (time.monotonic() - start), **_percentiles(times)}

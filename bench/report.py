@@ -15,7 +15,7 @@ from bench.cases import CASES, Result
 
 REFERENCE: Final = "relay"
 
-HIGHER_IS_BETTER: Final = frozenset({"MiB/s", "/s", "new /s"})
+HIGHER_IS_BETTER: Final = frozenset({"MiB/s", "/s"})
 """Of all other numbers, less is better."""
 
 _LABEL: Final = 44  # columns for the case and the contenders
@@ -97,7 +97,7 @@ def _cells(results: Results, case: str, contender: str, metrics: list[str]) -> l
     for metric in metrics:
         value, ratio = results.value(case, contender, metric), results.ratio(case, contender, metric)
         shown = "" if value is None else number(value)
-        cells.append(shown + ("" if ratio is None else f"({number(ratio)})".rjust(9)))
+        cells.append(shown + ("" if ratio is None else f"({factor(ratio)})".rjust(10)))
     return cells
 
 
@@ -122,8 +122,8 @@ def headroom(results: Results) -> str:
         for metric in ("MiB/s", "/s")
         if metric in results.metrics(case)
     }
-    shown = [f"{case} {number(ratio)}" for case, ratio in ratios.items() if ratio is not None]
-    return ", ".join(shown)
+    shown = [f"{case} {factor(ratio)}" for case, ratio in ratios.items() if ratio is not None]
+    return "the load without a proxy, as a multiple of the relay: " + ", ".join(shown) if shown else ""
 
 
 def number(value: float) -> str:
@@ -131,6 +131,11 @@ def number(value: float) -> str:
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3g}"
+
+
+def factor(ratio: float) -> str:
+    """Two digits after the point, and one that counts for the very small."""
+    return number(ratio) if ratio >= 1 else f"{ratio:.2f}" if ratio >= 0.095 else f"{ratio:.1g}"
 
 
 def _median(values: Iterable[float]) -> float | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from bench.report import HIGHER_IS_BETTER, Results, number
+from bench.report import HIGHER_IS_BETTER, Results, factor, number
 
 OURS: Final = "ours"
 
@@ -68,5 +68,5 @@ def _lines(results: Results, target: Target, case: str, metric: str) -> Iterator
         if got is not None:
             verdict = "met" if (got >= target.bound if more else got <= target.bound) else "MISSED"
             wanted = f"at {'least' if more else 'most'} {target.bound:g}"
-            of = f" x {other}" if other else ""
-            yield f"{verdict:6}  {case:12}  {metric:10}  {number(got):>6}{of}, {wanted}"
+            shown = f"{factor(got):>6} x {other}" if other else f"{number(got):>6}"
+            yield f"{verdict:6}  {case:12}  {metric:10}  {shown}, {wanted}"
