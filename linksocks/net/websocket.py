@@ -195,5 +195,5 @@ class WebSocket:
         self._failure = self._failure or reason
         self._state = State.CLOSED
         with contextlib.suppress(OSError):
-            # The plain socket's method: SSLSocket's own takes the TLS object from under the reader.
+            # The plain socket's method: SSLSocket's own drops the TLS object, and then ciphertext is read.
             socket.socket.shutdown(self._sock, stdlib_socket.SHUT_RDWR)
