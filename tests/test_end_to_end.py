@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import resource
 import signal
 import socket
 import struct
@@ -72,18 +73,19 @@ def start_server(port: int, *args: str) -> Process:
 
 
 def start_client(port: int, socks_port: int, *args: str) -> Process:
-    return linksocks(
-        "client", "-d", "-t", TOKEN, "-u", f"ws://127.0.0.1:{port}", "-p", str(socks_port), *args
-    )
+    return linksocks("client", "-t", TOKEN, "-u", f"ws://127.0.0.1:{port}", "-p", str(socks_port), *args)
 
 
-def start(stack: ExitStack, *, server: tuple[str, ...] = (), client: tuple[str, ...] = ()) -> Tunnel:
+def start(
+    stack: ExitStack, *, server: tuple[str, ...] = (), client: tuple[str, ...] = (), watched: bool = True
+) -> Tunnel:
     ws_port, socks_port = free_port(), free_port()
     servers = stack.enter_context(start_server(ws_port, *server))
     clients = stack.enter_context(start_client(ws_port, socks_port, *client))
     clients.wait_port(socks_port)
     tunnel = Tunnel(servers, clients, ws_port, socks_port)
-    stack.callback(tunnel.watch)
+    if watched:
+        stack.callback(tunnel.watch)
     return tunnel
 
 
@@ -316,6 +318,48 @@ def test_nothing_is_left_of_two_thousand_connections(stack: ExitStack, echo: Ech
     for process, first, then in zip(processes, idle, warm, strict=True):
         _eventually(lambda: _Usage.of(process.pid).within(first), process)  # noqa: B023 - called at once
         assert _Usage.of(process.pid).rss < then.rss + 4 * MIB
+
+
+def test_stalled_downloads_fill_no_memory(stack: ExitStack, echo: EchoTarget) -> None:
+    """Each holds its window at most, while gigabytes wait behind it and other connections go on."""
+    tunnel = start(stack, server=("--buffer-size", str(MIB)), client=("--buffer-size", str(MIB)))
+    tunnel.works(echo)
+    processes = (tunnel.server, tunnel.client)
+    before = [_Usage.of(process.pid).rss for process in processes]
+    with HttpTarget() as target, ExitStack() as stalled:
+        for _ in range(20):
+            app = stalled.enter_context(tunnel.connect(target.port))
+            app.sendall(b"GET /bytes/1000000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b" 200 " in _read_head(app)
+        url = target.url("/bytes/50000000?seed=6")
+        got = socks.curl(tunnel.socks_port, "--fail", url)
+        assert hashlib.sha256(got.stdout).hexdigest() == seeded_sha256(50_000_000, 6)
+        for process, rss in zip(processes, before, strict=True):
+            assert _Usage.of(process.pid).rss < rss + 20 * MIB + 10 * MIB
+
+
+@pytest.mark.parametrize("short", ["server", "client"])
+def test_a_process_out_of_descriptors_recovers(stack: ExitStack, echo: EchoTarget, short: str) -> None:
+    """What came before goes on, what comes meanwhile waits or is refused, what comes after is served."""
+    tunnel = start(stack, watched=False)  # gevent shows a traceback for each accept that fails
+    process = tunnel.server if short == "server" else tunnel.client
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (30, 30))
+
+    def attempt(_: int) -> socket.socket | None:
+        try:
+            return tunnel.connect(echo.port, timeout=2)
+        except (socks.SocksRefused, OSError):
+            return None
+
+    with tunnel.connect(echo.port) as first, ThreadPoolExecutor(40) as workers:
+        apps = list(workers.map(attempt, range(40)))
+        assert None in apps
+        first.sendall(b"hello")
+        assert socks.read_exactly(first, 5) == b"hello"
+        for app in apps:
+            if app is not None:
+                app.close()
+    tunnel.works(echo)
 
 
 @dataclass

@@ -220,7 +220,9 @@ def reset(sock: socket.socket) -> None:
 
 
 def _listener() -> socket.socket:
+    """Its connections inherit the small buffer: what an application does not read soon waits in its relay."""
     listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
     listener.bind(("127.0.0.1", 0))
     return listener
 
