@@ -29,6 +29,8 @@ class Heartbeat:
     def __init__(self, writer: Writer, dead: Callable[[str], None]) -> None:
         self.received = 0
         """Bytes from the peer; the reader counts."""
+        self.listening = False
+        """Whether the reader waits for bytes; while it is held up, a peer's silence means nothing."""
         self._writer = writer
         self._dead = dead
         self._beats = 0
@@ -45,7 +47,7 @@ class Heartbeat:
         self._timer.close()
 
     def _beat(self) -> None:
-        self._mute = self._mute + 1 if self.received == self._heard else 0
+        self._mute = self._mute + 1 if self.listening and self.received == self._heard else 0
         self._stuck = self._stuck + 1 if self._writer.blocked and self._writer.written == self._written else 0
         self._heard, self._written = self.received, self._writer.written
         self._beats += 1

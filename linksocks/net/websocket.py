@@ -111,10 +111,12 @@ class WebSocket:
         while self._writer.backlog > _CONTROL_BACKLOG and not self._writer.finished.is_set():
             self._writer.progress.clear()
             self._writer.progress.wait()
+        self._heartbeat.listening = True
         try:
             count = self._sock.recv_into(self._receiver.buffer())
         except OSError as error:
             raise self._vanished(error.strerror or str(error)) from error
+        self._heartbeat.listening = False
         if not count:
             raise self._vanished("the connection ended without a close frame")
         self._receiver.received(count)

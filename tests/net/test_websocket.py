@@ -318,6 +318,18 @@ def _trickle(peer: RawPeer) -> None:
             gevent.sleep(0.01)
 
 
+def test_a_reader_that_is_held_up_does_not_make_the_peer_dead(monkeypatch):
+    """A full channel of a peer without flow control holds it up for 10 s, and there may be many in a row."""
+    monkeypatch.setattr(heartbeat, "SILENCE", 0.05)
+    with pair() as (websocket, peer):
+        peer.send(BINARY, b"one")
+        peer.send(BINARY, b"two")
+        assert websocket.receive() == b"one"
+        gevent.sleep(0.2)
+        peer.send(BINARY, b"three")
+        assert [bytes(websocket.receive()) for _ in range(2)] == [b"two", b"three"]
+
+
 def test_a_slow_peer_is_not_dead(monkeypatch):
     monkeypatch.setattr(heartbeat, "SILENCE", 0.2)
     with pair() as (websocket, peer):
