@@ -51,6 +51,7 @@ class Run:
     seconds: float
     folder: Path
     began: datetime.datetime = field(default_factory=lambda: datetime.datetime.now().replace(microsecond=0))
+    busy: float = field(default_factory=lambda: os.getloadavg()[0])  # other work on this machine is noise
     results: Results = field(default_factory=Results)
 
     def measure(self) -> None:
@@ -66,7 +67,8 @@ class Run:
 
     def report(self) -> str:
         parts = [
-            f"{self.began:%Y-%m-%d %H:%M}, {self.rounds} rounds, {self.seconds:g} s for each number; median (ratio)",
+            f"{self.began:%Y-%m-%d %H:%M}, {self.rounds} rounds, {self.seconds:g} s for each number, "
+            f"{os.cpu_count()} cores, load average {self.busy:.1f} at the start; medians (and ratios to the relay)",
             table(self.results),
             "\n".join(
                 f"not measured: {name}: {why}" for name, c in self.contenders.items() if (why := c.missing)
@@ -83,6 +85,7 @@ class Run:
         document = {
             "began": self.began.isoformat(),
             "machine": {"cores": os.cpu_count(), "system": platform.platform(), "python": sys.version},
+            "load average": self.busy,
             "rounds": self.rounds,
             "seconds": self.seconds,
             "missing": {
