@@ -10,6 +10,7 @@ from linksocks.client import backoff
 from linksocks.client import role as roles
 from linksocks.client.role import ClientRole
 from linksocks.errors import AuthError, ConfigError, LinkClosed, LinkError, ListenError
+from linksocks.net.listen import bind
 from linksocks.server.role import ServerRole
 from tests.support import socks
 from tests.support.processes import free_port
@@ -225,18 +226,19 @@ class TestStop:
             stopping.get()
             client.wait()
 
-    def test_the_last_bytes_of_a_download_reach_their_application(self) -> None:
+    def test_the_last_bytes_of_a_download_reach_their_application(
+        self, server: ServerRole, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """The channel has ended, the server is done with it, and the application has yet to read."""
-        size = 10_000_000  # more than the kernel holds
-        with (
-            Target() as target,
-            running(server_role(buffer_size=2 * size)) as server,
-            running(client_role(server.port, buffer_size=2 * size)) as client,
-        ):
-            app, conn = through(client, target)
+        monkeypatch.setattr(roles, "bind", _bind_small)
+        size = 200_000  # less than the window, more than the kernel holds
+        with Target() as target, running(client_role(server.port)) as client:
+            eventually(lambda: is_open(client))
+            app = application(client.socks_port, target.port, receive_buffer=4096)
+            conn = target.accept()
             app.shutdown(socket.SHUT_WR)
-            sending = gevent.spawn(conn.sendall, bytes(size))
-            sending.get()
+            assert read_to_end(conn) == (b"", True)
+            conn.sendall(bytes(size))
             conn.close()
             stopping = gevent.spawn(client.stop, PATIENCE)
             stopping.join(0.3)  # it must not end here, however long
@@ -271,6 +273,13 @@ def test_nothing_is_left_of_two_thousand_connections(server: ServerRole) -> None
 
         gevent.joinall([gevent.spawn(visit, visitor) for visitor in range(20)], raise_error=True)
         echoing.kill()
+
+
+def _bind_small(host: str, port: int) -> socket.socket:
+    """As ever, but the connections have small buffers: what an application does not read stays with us."""
+    listener = bind(host, port)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+    return listener
 
 
 def _echo(target: Target) -> None:

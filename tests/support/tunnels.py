@@ -197,9 +197,18 @@ class Peer:
         return error
 
 
-def application(socks_port: int, port: int) -> socket.socket:
+def application(socks_port: int, port: int, *, receive_buffer: int = 0) -> socket.socket:
     """An application behind a SOCKS port, connected to another port of this machine."""
-    return socks.connect(socks_port, "127.0.0.1", port, timeout=PATIENCE, create=socket.create_connection)
+
+    def create(address: tuple[str, int], timeout: float) -> socket.socket:
+        sock = socket.socket()
+        if receive_buffer:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        sock.settimeout(timeout)
+        sock.connect(address)
+        return sock
+
+    return socks.connect(socks_port, "127.0.0.1", port, timeout=PATIENCE, create=create)
 
 
 def read_to_end(sock: socket.socket) -> tuple[bytes, bool]:
