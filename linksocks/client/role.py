@@ -176,4 +176,8 @@ class ClientRole:
         """The link with the fewest channels: a channel stays on its link, so its bytes stay in order."""
         if not self._linked.wait(LINK_WAIT):
             raise DialError(Cause.NETWORK_UNREACHABLE, f"no link to the server for {LINK_WAIT:g} s")
-        return min(self._links, key=lambda link: link.channels)
+        # One that waits for the peer to close has no channels, and would be chosen before all that live.
+        alive = [link for link in self._links if link.alive]
+        if not alive:
+            raise DialError(Cause.NETWORK_UNREACHABLE, "the link to the server was lost")
+        return min(alive, key=lambda link: link.channels)

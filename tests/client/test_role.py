@@ -182,6 +182,30 @@ class TestLink:
             with pytest.raises(LinkError, match="HTTP"):
                 client.wait()
 
+    def test_a_bug_of_ours_is_the_end(self, server: ServerRole, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nobody would ever hear of it where `wait` went on waiting."""
+        monkeypatch.setattr(roles, "log_in", None)
+        with running(client_role(server.port)) as client, pytest.raises(TypeError):
+            client.wait()
+
+    def test_connections_share_the_links(self, server: ServerRole) -> None:
+        with Target() as target, running(client_role(server.port, threads=3)) as client:
+            eventually(lambda: len(client._links) == 3)
+            pairs = [through(client, target) for _ in range(6)]
+            assert sorted(link.channels for link in client._links) == [2, 2, 2]
+            for pair in pairs:
+                for sock in pair:
+                    sock.close()
+
+    def test_a_link_that_is_about_to_close_gets_no_connections(self, server: ServerRole) -> None:
+        with Target() as target, running(client_role(server.port, threads=2)) as client:
+            eventually(lambda: len(client._links) == 2)
+            next(iter(client._links)).alive = False  # as while it waits for the peer's close frame
+            for _ in range(3):
+                app, conn = through(client, target)
+                app.close()
+                conn.close()
+
     def test_a_url_that_is_none(self) -> None:
         with pytest.raises(ConfigError):
             client_role(1, url="ftp://nowhere")
