@@ -44,6 +44,10 @@ class Source(Protocol):
     queued: bool
     """True while the writer knows of it. Only the writer sets it."""
 
+    @property
+    def pending(self) -> bool:
+        """Whether another message waits; without it the source must be offered again."""
+
     def take(self, limit: int) -> Sequence[Buffer] | None:
         """The parts of the next message, all but the last of a length that 4 divides; None when there is none.
 
@@ -136,7 +140,7 @@ class Writer:
 
     def _rest(self) -> None:
         """The end of the turn of the loop in which something was written."""
-        if self._parked:
+        if self._parked and self._waiting():
             self._write_through()
         self._rested = True  # not before: a source that sends when it is asked must not write in between
 
@@ -209,10 +213,12 @@ class Writer:
         while sources and size < _BATCH and len(batch) < _BATCH_BUFFERS and not self._closing:
             source = sources.popleft()
             parts = source.take(_TURN if sources else _ALONE)
-            if parts is None:
+            if source.pending and parts is not None:
+                sources.append(source)
+            else:
                 source.queued = False
+            if parts is None:
                 continue
-            sources.append(source)
             size += len(parts[-1])
             batch += frame(Opcode.BINARY, *parts)
         if self._close is not None and not self._control:

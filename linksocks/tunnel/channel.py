@@ -233,6 +233,11 @@ class Channel:
 
     # -- the link's writer takes
 
+    @property
+    def pending(self) -> bool:
+        """Whether there is more to take, credit permitting."""
+        return self._finishing or bool(self._outgoing)
+
     def take(self, limit: int) -> Sequence[Buffer] | None:
         """The next message on the wire: data as far as `limit` and credit go, or the end."""
         if self._outgoing:

@@ -87,6 +87,8 @@ class MessageReceiver:
     def next_event(self) -> Event | None:
         """The next message or control frame, or None when more bytes are needed. Raises FrameError."""
         if self._head is None and self._message is None:
+            if self._start == self._end:
+                return None
             event = self._short_message()
             if event is not None:
                 return event

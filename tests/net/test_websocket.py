@@ -41,6 +41,10 @@ class Lines:
         self.queued = False
         self.message, self.count = message, count
 
+    @property
+    def pending(self) -> bool:
+        return self.count > 0
+
     def take(self, limit: int) -> Sequence[bytes] | None:
         if not self.count:
             return None
