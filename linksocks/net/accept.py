@@ -22,6 +22,7 @@ from gevent.pywsgi import WSGIHandler, WSGIServer
 from geventwebsocket.handler import WebSocketHandler
 
 from linksocks.net.greenlets import name_current
+from linksocks.net.listen import PatientAccept
 from linksocks.net.sockets import shown
 from linksocks.net.websocket import WebSocket
 from linksocks.wire.extensions import HEADER, Extensions, parse_extensions
@@ -52,7 +53,7 @@ class Accepted:
     offered: Extensions
 
 
-class UpgradeServer(WSGIServer):
+class UpgradeServer(PatientAccept, WSGIServer):
     """Serves `application` and hands each WebSocket to `on_websocket`, in the connection's own greenlet.
 
     The WebSocket ends when `on_websocket` returns. `extensions` is what we accept of what clients offer.

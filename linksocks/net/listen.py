@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import errno
+import logging
 import socket as stdlib_socket
-from typing import Final
+from typing import Any, Final
 
 from gevent import socket
 
 from linksocks.errors import ListenError
+from linksocks.net.greenlets import spawn_later
 from linksocks.net.sockets import shown
 
 _BACKLOG: Final = 1024
 """Connections that the kernel holds while we accept others; it caps this at net.core.somaxconn."""
+
+_EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+_REST: Final = 0.5
+"""Seconds without accepting after the process ran out of descriptors."""
 
 _ADVICE: Final = {
     errno.EADDRINUSE: "the port is in use: stop the program that has it, or choose another port",
     errno.EACCES: "not permitted: ports below 1024 need root or CAP_NET_BIND_SERVICE",
     errno.EADDRNOTAVAIL: "this machine has no such address: choose one of its own, 127.0.0.1 or 0.0.0.0",
 }
+
+
+log = logging.getLogger(__name__)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -50,6 +60,28 @@ def listen(sock: socket.socket) -> None:
         sock.listen(_BACKLOG)
     except OSError as error:
         raise _explained(shown(sock.getsockname()), error) from error
+
+
+class PatientAccept:
+    """For gevent's servers: with no descriptor to spare, accepting rests a while; gevent would print tracebacks."""
+
+    def do_read(self) -> Any:
+        """A connection, or None. As gevent's own, but for EMFILE and its kin."""
+        try:
+            return super().do_read()  # type: ignore[misc]
+        except OSError as error:
+            if error.errno not in _EXHAUSTED:
+                raise
+            log.error(
+                "can't accept a connection: %s; raise the limit of open files (ulimit -n)", error.strerror
+            )
+            self.stop_accepting()  # type: ignore[attr-defined]
+            spawn_later("accept again", _REST, self._accept_again)
+            return None
+
+    def _accept_again(self) -> None:
+        if self.started:  # type: ignore[attr-defined]
+            self.start_accepting()  # type: ignore[attr-defined]
 
 
 def _explained(where: str, error: OSError) -> ListenError:

@@ -14,7 +14,7 @@ from gevent.server import StreamServer
 
 from linksocks.errors import DialError, SocksError
 from linksocks.net.greenlets import name_current
-from linksocks.net.listen import listen
+from linksocks.net.listen import PatientAccept, listen
 from linksocks.net.sockets import end_politely, shown, tune
 from linksocks.tunnel.link import Link
 from linksocks.tunnel.outbound import CONNECT_TIMEOUT
@@ -35,6 +35,10 @@ _READ: Final = 16 * 1024
 log = logging.getLogger(__name__)
 
 
+class _PatientServer(PatientAccept, StreamServer):
+    pass
+
+
 class Inbound:
     """Serves SOCKS5 on `listener`, a bound socket.
 
@@ -49,7 +53,7 @@ class Inbound:
         self._username = username
         self._password = password
         self._listener = listener
-        self._server = StreamServer(listener, self._serve, spawn=Pool())
+        self._server = _PatientServer(listener, self._serve, spawn=Pool())
         self._relays = Group()  # those of the pool that have a channel, or had one and still write
         self.port: int = listener.getsockname()[1]
 

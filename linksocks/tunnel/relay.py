@@ -97,6 +97,7 @@ class Relay:
                 if not self._closed:
                     raise
                 # An orderly end: what came before it may be on its way to the socket still.
+                gevent.sleep(0)  # an application that floods us must not hold up the hub
             data = sock.recv(CHUNK)
 
     def _await_answer(self) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import resource
+import socket as stdlib_socket
+
 import pytest
 from gevent import socket
 
 from linksocks.errors import ListenError
 from linksocks.net.listen import bind, listen
+from tests.support.processes import linksocks
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
@@ -67,3 +71,18 @@ def test_in_use_when_two_had_bound():
 def test_no_such_address(host, said):
     with pytest.raises(ListenError, match=said):
         bind(host, 0)
+
+
+def test_out_of_descriptors_is_one_line_and_passes():
+    """The limit is the server process's own: connections wait in the kernel, and are served when some have ended."""
+    with linksocks("server", "-t", "token", "-H", "127.0.0.1", "-P", "0") as server:
+        port = int(server.wait_line(r"listening on 127.0.0.1:(\d+)")[1])
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (40, 40))
+        waiting = [stdlib_socket.create_connection(("127.0.0.1", port)) for _ in range(60)]
+        server.wait_line(r"can't accept a connection: .*; raise the limit of open files")
+        for sock in waiting:
+            sock.close()
+        with stdlib_socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert sock.recv(12) == b"HTTP/1.1 200"
+        assert "Traceback" not in server.output
