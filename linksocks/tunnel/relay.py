@@ -54,7 +54,8 @@ class Relay:
         self._patient = patient
         self._sock: socket.socket | None = None  # until `run`, what comes is kept
         self._fd = -1
-        self._backlog: deque[Buffer] = deque()
+        self._backlog: deque[bytearray] = deque()
+        self._head = 0  # bytes of the first in the backlog that are written
         self._drainer: Greenlet | None = None  # alive while there is a backlog and a socket
         self._lingerer: Greenlet | None = None
         self._incoming_ended = False
@@ -130,7 +131,12 @@ class Relay:
             payload = memoryview(payload)[written:]
         elif self._broken:
             return
-        self._backlog.append(bytes(payload))
+        if len(self._backlog) > 1 and len(self._backlog[-1]) < CHUNK:
+            self._backlog[-1] += payload  # a million single bytes must not be a million objects
+        else:
+            self._backlog.append(
+                bytearray(payload)
+            )  # the first may be on its way to the socket: no byte is added
         if self._sock is not None and self._drainer is None:
             self._start_drainer()
 
@@ -156,13 +162,13 @@ class Relay:
         backlog = self._backlog
         try:
             while backlog:
-                sent = sock.send(backlog[0])
+                sent = sock.send(memoryview(backlog[0])[self._head :])
                 if not backlog:
                     return  # reset meanwhile
-                if sent == len(backlog[0]):
+                self._head += sent
+                if self._head == len(backlog[0]):
                     backlog.popleft()
-                else:
-                    backlog[0] = memoryview(backlog[0])[sent:]
+                    self._head = 0
                 self._channel.consumed(sent)
         except OSError as error:
             self._break(error.strerror or str(error))
