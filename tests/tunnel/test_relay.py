@@ -1,6 +1,8 @@
 """Both ends of a tunnel joined: how streams run through it, and how each kind of end gets to the other side."""
 
 import contextlib
+import tracemalloc
+from unittest.mock import Mock
 
 import gevent
 import pytest
@@ -69,6 +71,16 @@ class TestStreams:
             flood.join()
             source.close()
 
+    def test_a_backlog_of_single_bytes_is_little_memory(self) -> None:
+        """The window counts bytes; a hostile peer must not make each of them cost sixty."""
+        keeper = relay.Relay(Mock(), patient=False)
+        tracemalloc.start()
+        for _ in range(200_000):
+            keeper.deliver(b"x")
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 1_000_000
+
 
 class TestOrderlyEnds:
     @both_kinds
@@ -134,7 +146,7 @@ class TestOrderlyEnds:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """To end the stream in good order here would make a part look like the whole."""
-        monkeypatch.setattr(relay, "UNANSWERED", 0.05)
+        monkeypatch.setattr(relay, "UNANSWERED", 0.5)  # the answer begins before
         with Target() as target, Tunnel("foreign") as tunnel:
             app, conn = tunnel.join(target)
             app.sendall(b"request")
