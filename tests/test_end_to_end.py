@@ -76,16 +76,13 @@ def start_client(port: int, socks_port: int, *args: str) -> Process:
     return linksocks("client", "-t", TOKEN, "-u", f"ws://127.0.0.1:{port}", "-p", str(socks_port), *args)
 
 
-def start(
-    stack: ExitStack, *, server: tuple[str, ...] = (), client: tuple[str, ...] = (), watched: bool = True
-) -> Tunnel:
+def start(stack: ExitStack, *, server: tuple[str, ...] = (), client: tuple[str, ...] = ()) -> Tunnel:
     ws_port, socks_port = free_port(), free_port()
     servers = stack.enter_context(start_server(ws_port, *server))
     clients = stack.enter_context(start_client(ws_port, socks_port, *client))
     clients.wait_port(socks_port)
     tunnel = Tunnel(servers, clients, ws_port, socks_port)
-    if watched:
-        stack.callback(tunnel.watch)
+    stack.callback(tunnel.watch)
     return tunnel
 
 
@@ -341,7 +338,7 @@ def test_stalled_downloads_fill_no_memory(stack: ExitStack, echo: EchoTarget) ->
 @pytest.mark.parametrize("short", ["server", "client"])
 def test_a_process_out_of_descriptors_recovers(stack: ExitStack, echo: EchoTarget, short: str) -> None:
     """What came before goes on, what comes meanwhile waits or is refused, what comes after is served."""
-    tunnel = start(stack, watched=False)  # gevent shows a traceback for each accept that fails
+    tunnel = start(stack)
     process = tunnel.server if short == "server" else tunnel.client
     resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (30, 30))
 

@@ -1,1 +1,1 @@
-"""What tests share: real processes, real targets and a raw SOCKS5 client. All blocking, without gevent."""
+"""What tests share. Processes, targets and the SOCKS5 client block; tunnels, roles and leaks are for a hub in the test."""
