@@ -22,7 +22,7 @@ from pathlib import Path
 from select import EPOLLIN, EPOLLOUT
 from typing import Any, Final
 
-from bench.crowd import Address, Crowd, Talk, dial, new_socket, receive_into
+from bench.crowd import Address, Crowd, Stalled, Talk, dial, new_socket, receive_into
 from bench.origin import REQUEST, request
 from bench.pattern import CHUNK, PATTERN, PERIOD, matches
 
@@ -70,17 +70,18 @@ class Way:
 
 @dataclass
 class _Streams:
-    """Bulk streams in one direction."""
+    """Bulk streams in one direction. They begin together: some contenders take no new connection beside bulk."""
 
-    received: int = 0
+    wanted: int
     open: int = 0
+    received: int = 0
     running: bool = True
     buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(CHUNK)))
 
     def down(self, sock: socket.socket) -> Talk:
+        yield from self._all_open()
         sock.send(b"D")
         buffer, offset = self.buffer, 0
-        self.open += 1
         while True:
             yield EPOLLIN
             got = sock.recv_into(buffer)
@@ -92,12 +93,17 @@ class _Streams:
             self.received += got
 
     def up(self, sock: socket.socket) -> Talk:
+        yield from self._all_open()
         sock.send(b"U")
         offset = 0
-        self.open += 1
         while True:
             yield EPOLLOUT
             offset = (offset + sock.send(PATTERN[offset : offset + CHUNK])) % PERIOD
+
+    def _all_open(self) -> Talk:
+        self.open += 1
+        while self.open < self.wanted:
+            yield EPOLLOUT  # is always ready: a busy wait, as long as it takes to connect the others
 
     def read(self) -> tuple[float, int]:
         """The time and how many bytes have arrived here by then."""
@@ -111,7 +117,7 @@ class _Streams:
 
 def bulk(way: Way, streams: int, direction: str) -> Result:
     """Streams in one `direction`, until stdin closes: their rate, and the CPU that they cost."""
-    crowd, load = Crowd(), _Streams()
+    crowd, load = Crowd(), _Streams(streams)
     talk, read = (load.down, load.read) if direction == "down" else (load.up, origin_meter(way.target))
     for _ in range(streams):
         way.begin(crowd, talk)
@@ -194,7 +200,18 @@ def connects(way: Way, at_once: int, seconds: float, pause: float = 0) -> Result
             time.sleep(pause)
             way.begin(crowd, partial(talk, start=time.perf_counter()))
         crowd.poll()
-    return {"/s": len(times) / (time.monotonic() - start), **_percentiles(times)}
+    rate = len(times) / (time.monotonic() - start)
+    _finish(crowd, len(times))
+    return {"/s": rate, **_percentiles(times)}
+
+
+def _finish(crowd: Crowd, answered: int) -> None:
+    """The last answers: the slowest connections are among these, and those that hang."""
+    try:
+        while crowd.size:
+            crowd.poll()
+    except Stalled:
+        raise ConnectionError(f"{crowd.size} new connections got no answer, {answered} did") from None
 
 
 def idle(way: Way, channels: int) -> Result:

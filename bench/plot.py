@@ -23,12 +23,11 @@ _COLOURS: Final = {OURS: "#0b7285", REFERENCE: "#495057", "direct": "#ced4da"}
 _OTHERS: Final = "#e8a23d"
 
 _STYLE: Final = """
-    text { font: 11px system-ui, sans-serif; fill: #343a40; dominant-baseline: central;
-           paint-order: stroke; stroke: #fff; stroke-width: 3px; }
+    text { font: 11px system-ui, sans-serif; fill: #343a40; dominant-baseline: central; }
     .case { font-weight: 600; font-size: 13px; }
     .metric { fill: #868e96; }
     .failed { fill: #c92a2a; }
-    .reference { stroke: #495057; stroke-dasharray: 2 2; }
+    .reference { stroke: #adb5bd; stroke-dasharray: 2 2; }
 """
 
 
