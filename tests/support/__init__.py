@@ -1,1 +1,1 @@
-"""What tests share. Processes, targets and the SOCKS5 client block; tunnels, roles and leaks need the test's own hub."""
+"""What tests share. Processes, targets and the SOCKS5 client block; tunnels, roles and leaks need a hub."""
