@@ -1,7 +1,8 @@
 """One channel of a real link against a peer played by hand: credit, backlog, and each of its ends."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
 
 import gevent
 import pytest
@@ -12,6 +13,7 @@ from linksocks.tunnel import channel as channels
 from linksocks.tunnel.channel import Channel
 from linksocks.wire import messages as m
 from linksocks.wire.mask import Buffer
+from tests.support.rawsocket import turns
 from tests.support.tunnels import KINDS, PATIENCE, Peer
 
 KIB = 1024
@@ -65,6 +67,21 @@ class Slow:
                 self.changed.wait()
         assert len(self.ends) == 1
         return self.ends[0]
+
+
+class Clock:
+    """The clock by which a reader that waits counts its PATIENCE: that is ten trickles."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(channels, "time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr(channels, "PATIENCE", 3600)
+
+    def trickle(self, sink: Slow) -> None:
+        """The sink takes its time for one byte."""
+        self.now += 360
+        sink.consume(1)
+        turns()
 
 
 @contextmanager
@@ -236,6 +253,53 @@ class TestReceivingWithoutFlow:
             sink.until(KIB + 2)
             sink.consume()
             channel.abort("over")
+
+    @pytest.mark.parametrize("crowded", [True, False])
+    def test_a_trickle_lasts_as_long_as_it_needs_unless_others_wait(
+        self, monkeypatch: pytest.MonkeyPatch, crowded: bool
+    ) -> None:
+        """Each byte comes in time; it is all the waits together that other channels do not bear."""
+        clock = Clock(monkeypatch)
+        with opened("foreign", max_window=KIB) as (peer, slow, sink), ExitStack() as stack:
+            if crowded:
+                other, other_sink = connected(peer)
+                stack.callback(other.abort, "over")
+            peer.send(m.Data(slow.id, bytes(KIB + 20)))
+            sink.until(KIB + 20)
+            for _ in range(9):
+                clock.trickle(sink)
+            assert sink.ends == []
+            clock.trickle(sink)
+            if crowded:
+                assert peer.expect(m.Disconnect).channel == slow.id
+                assert sink.end().startswith("reset: ")
+                peer.send(m.Data(other.id, b"the link lives"))
+                other_sink.until(14)
+            else:
+                for _ in range(10):
+                    clock.trickle(sink)
+                peer.send(m.Data(slow.id, b"more"))
+                sink.until(KIB + 24)
+                assert sink.ends == []
+                slow.abort("over")
+
+    def test_a_sink_that_caught_up_gets_its_patience_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = Clock(monkeypatch)
+        with opened("foreign", max_window=KIB) as (peer, slow, sink):
+            other, _ = connected(peer)
+            for total in (KIB + 9, 2 * (KIB + 9), 3 * (KIB + 9)):
+                peer.send(m.Data(slow.id, bytes(KIB + 9)))
+                sink.until(total)
+                for _ in range(9):
+                    clock.trickle(sink)
+                sink.consume()
+            assert sink.ends == []
+            peer.send(m.Data(slow.id, bytes(2 * KIB)))  # and no more than that
+            sink.until(3 * (KIB + 9) + 2 * KIB)
+            for _ in range(10):
+                clock.trickle(sink)
+            assert peer.expect(m.Disconnect).channel == slow.id
+            other.abort("over")
 
     def test_a_full_channel_may_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(channels, "PATIENCE", 3600)
