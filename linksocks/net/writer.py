@@ -5,8 +5,19 @@ message of every other. What goes out is gathered into batches:
 
 - The first message in a turn of the event loop is written at once, by the greenlet that sends it.
 - What more comes in that turn goes out together at its end: on a busy link a hundred messages are one system call.
-- When the socket does not take all, the writer's own greenlet waits for it and goes on, and nobody else writes until
-  it has nothing left. It lets the others run between two batches.
+- When the socket does not take all, the greenlet of the writer waits for it and goes on. It lets the others run
+  between two batches.
+
+Only one of them writes at any time. `_parked` says whether a sender may:
+
+======== ============================ =========================================================================
+_parked  who has the turn             until
+======== ============================ =========================================================================
+True     nobody: nothing waits        a message comes: its sender writes, or `_end_turn` if another one wrote
+False    a sender, in _write_through  its one batch is out (parked again), or there is more: it wakes the greenlet
+False    the greenlet, in _run        nothing waits any more (parked again)
+False    nobody: the end              -
+======== ============================ =========================================================================
 """
 
 from __future__ import annotations
@@ -79,7 +90,8 @@ class Writer:
         self._closing = False  # from `close` on, sources get no turn
         self._unsent: list[Buffer] = []  # of a batch, what the socket did not take
         self._parked = False  # the greenlet has nothing to do, so others may write
-        self._rested = True  # nothing was written in this turn of the loop
+        self._turn = -1.0  # the turn of the loop in which something was written at once
+        self._ending = False  # `_end_turn` will be called
         self._wake = Event()
         self.written = 0
         """Bytes that the socket has taken."""
@@ -132,20 +144,25 @@ class Writer:
     # -- who writes when
 
     def _ready(self) -> None:
-        """Something waits. If the greenlet is at work it will look again, and so will `_rest`."""
-        if self._parked and self._rested:
-            self._rested = False
-            self._loop.run_callback(self._rest)
+        """Something waits. If the greenlet is at work it will look again."""
+        if not self._parked:
+            return
+        now = self._loop.now()
+        if now != self._turn:
+            self._turn = now
             self._write_through()
+        elif not self._ending:
+            self._ending = True
+            self._loop.run_callback(self._end_turn)
 
-    def _rest(self) -> None:
-        """The end of the turn of the loop in which something was written."""
+    def _end_turn(self) -> None:
+        self._ending = False
         if self._parked and self._waiting():
             self._write_through()
-        self._rested = True  # not before: a source that sends when it is asked must not write in between
 
     def _write_through(self) -> None:
         """Writes one batch without waiting; the greenlet gets what is left to do."""
+        self._parked = False  # a source that sends when it is asked must not write in between
         if not self._tls:
             batch = self._gather()
             if batch:
@@ -157,11 +174,13 @@ class Writer:
                     self._fail(error)
                     return
         if self._unsent or self._waiting() or self._closing:
-            self._parked = False
             self._wake.set()
+        else:
+            self._parked = True
 
     def _waiting(self) -> bool:
-        return bool(self._control or self._sources or self._ping or self._pong is not None)
+        frames = self._ping or self._pong is not None or self._close is not None
+        return frames or bool(self._control or self._sources)
 
     def _run(self) -> None:
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 import gevent
@@ -19,7 +20,7 @@ from linksocks.net.greenlets import spawn
 from linksocks.net.websocket import WebSocket
 from linksocks.tunnel.channel import Channel, Terms
 from linksocks.wire import messages as m
-from linksocks.wire.codec import pack, parse, tcp_data
+from linksocks.wire.codec import pack, parse, tcp_data, version_of
 from linksocks.wire.frames import CloseCode
 from linksocks.wire.mask import Buffer
 
@@ -78,6 +79,7 @@ class Link:
         """Reads until the link ends, always with LinkClosed; by then all its channels and greenlets have ended."""
         sweeper = spawn(f"sweeper of {self.name}", self._sweep)
         try:
+            self._dispatch(self._first())
             while True:
                 self._dispatch(self._websocket.receive())
         except MessageError as error:
@@ -91,6 +93,12 @@ class Link:
             for channel in list(self._channels.values()):
                 channel.on_lost("the link was lost")
             self._websocket.finish()
+
+    def _first(self) -> Buffer:
+        """The first message; from it on we speak the peer's own version (PROTOCOL section 1.6)."""
+        raw = self._websocket.receive()
+        self.terms = replace(self.terms, version=version_of(raw))
+        return raw
 
     def _dispatch(self, raw: Buffer) -> None:
         data = tcp_data(raw)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import Final
 
@@ -56,14 +57,16 @@ class FrameWriter:
 
     def __init__(self, *, masking: bool) -> None:
         self._masking = masking
-        self._keys = b""  # random bytes not yet used: one read of the system's source serves 1,024 frames
+        self._keys: Iterator[bytes] = iter(())  # one read of the system's source serves 1,024 frames
 
     def frame(self, opcode: Opcode, *parts: Buffer) -> list[Buffer]:
         """One unfragmented frame, as buffers to send in this order.
 
         All parts but the last must have a length that 4 divides, so that each is masked from the key's start.
         """
-        length = sum(map(len, parts))
+        length = 0
+        for part in parts:
+            length += len(part)
         if length <= _SMALL:
             parts = (b"".join(parts),)
         if not self._masking:
@@ -73,9 +76,11 @@ class FrameWriter:
         return [header + apply_mask(parts[0], key), *(apply_mask(part, key) for part in parts[1:])]
 
     def _next_key(self) -> bytes:
-        if not self._keys:
-            self._keys = os.urandom(4096)
-        key, self._keys = self._keys[:4], self._keys[4:]
+        key = next(self._keys, None)
+        if key is None:
+            random = os.urandom(4096)
+            self._keys = iter([random[at : at + 4] for at in range(0, 4096, 4)])
+            key = next(self._keys)
         return key
 
 

@@ -162,8 +162,12 @@ class Peer:
 
     def next(self) -> m.Message:
         """What the link sends next."""
-        message = parse(self._websocket.receive())
+        message = parse(self.next_raw())
         return m.Data(message.channel, bytes(message.payload)) if isinstance(message, m.Data) else message
+
+    def next_raw(self) -> bytes:
+        """The same as bytes."""
+        return bytes(self._websocket.receive())
 
     def expect(self, kind: type[_M]) -> _M:
         """The link's next message, which must be one of this type."""

@@ -63,6 +63,13 @@ def test_a_malformed_message_ends_the_link(raw: bytes) -> None:
         assert sink.end() == "reset: the link was lost"
 
 
+def test_a_link_speaks_the_version_of_its_peer() -> None:
+    """0x01 until the peer has spoken; a client that logs in by its URL speaks for the first time here."""
+    with Peer("foreign", client=True) as peer:
+        peer.send_raw(pack(m.Connect(A, resume=True), version=0x02))
+        assert bytes(peer.next_raw())[:2] == b"\x02\x06"
+
+
 def test_a_log_message_is_logged_as_one_line(caplog: pytest.LogCaptureFixture) -> None:
     with Peer("ours", client=False) as peer, caplog.at_level(logging.INFO, "linksocks"):
         peer.send(m.Log("warn", "hello\nERROR forged"), m.Log("strange", "x"), m.Log("debug", "y"))
