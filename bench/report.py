@@ -18,6 +18,9 @@ REFERENCE: Final = "relay"
 HIGHER_IS_BETTER: Final = frozenset({"MiB/s", "/s"})
 """Of all other numbers, less is better."""
 
+_HEADROOM: Final = 2.0
+"""Below this multiple of the reference the load itself may be what is measured."""
+
 _LABEL: Final = 44  # columns for the case and the contenders
 _REASON: Final = 160  # characters of a failure in the table; the JSON has all
 
@@ -122,7 +125,11 @@ def headroom(results: Results) -> str:
         for metric in ("MiB/s", "/s")
         if metric in results.metrics(case)
     }
-    shown = [f"{case} {factor(ratio)}" for case, ratio in ratios.items() if ratio is not None]
+    shown = [
+        f"{case} {factor(ratio)}" + (" (TOO LITTLE)" if ratio < _HEADROOM else "")
+        for case, ratio in ratios.items()
+        if ratio is not None
+    ]
     return "the load without a proxy, as a multiple of the relay: " + ", ".join(shown) if shown else ""
 
 
