@@ -18,6 +18,7 @@ channel broken         the socket is reset: the application must not take a part
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket as stdlib_socket
 import struct
@@ -61,6 +62,8 @@ class Relay:
         self._incoming_ended = False
         self._closed = False  # the channel takes no more, in good order
         self._broken = ""
+        self._reading = False  # the socket's end will be noticed
+        self._unwritable = ""  # why the socket takes no more
         self._written = Event()  # the incoming direction has ended and is out, or the channel is broken
 
     def run(self, sock: socket.socket, early: bytes = b"") -> None:
@@ -90,7 +93,7 @@ class Relay:
 
     def _pump(self, sock: socket.socket, data: bytes) -> None:
         """Socket to channel, until the socket's end. Raises ChannelError, OSError."""
-        data = data or sock.recv(CHUNK)
+        data = data or self._read(sock)
         while data and not self._broken:
             try:
                 self._channel.send(data)
@@ -99,7 +102,15 @@ class Relay:
                     raise
                 # An orderly end: what came before it may be on its way to the socket still.
                 gevent.sleep(0)  # an application that floods us must not hold up the hub
-            data = sock.recv(CHUNK)
+            data = self._read(sock)
+        if self._unwritable:
+            raise ConnectionResetError(errno.ECONNRESET, self._unwritable)
+
+    def _read(self, sock: socket.socket) -> bytes:
+        self._reading = True
+        data = sock.recv(CHUNK)
+        self._reading = False
+        return data
 
     def _await_answer(self) -> None:
         """See UNANSWERED; any byte that moves meanwhile gives the peer as long again."""
@@ -123,13 +134,13 @@ class Relay:
             except BlockingIOError:
                 written = 0
             except OSError as error:
-                self._break(error.strerror or str(error))
+                self._on_unwritable(error)
                 return
             self._channel.consumed(written)
             if written == size:
                 return
             payload = memoryview(payload)[written:]
-        elif self._broken:
+        elif self._broken or self._unwritable:
             return
         if len(self._backlog) > 1 and len(self._backlog[-1]) < CHUNK:
             self._backlog[-1] += payload  # a million single bytes must not be a million objects
@@ -171,12 +182,20 @@ class Relay:
                     self._head = 0
                 self._channel.consumed(sent)
         except OSError as error:
-            self._break(error.strerror or str(error))
+            self._on_unwritable(error)
         else:
             if self._incoming_ended and not self._broken:
                 self._end_socket()
         finally:
             self._drainer = None
+
+    def _on_unwritable(self, error: OSError) -> None:
+        """The other side takes no more. What it said last, a server's 413 say, may wait to be read still: the reading
+        greenlet finds the end and breaks the channel, unless it is busy elsewhere."""
+        self._unwritable = error.strerror or str(error)
+        self._backlog.clear()
+        if not self._reading:
+            self._break(self._unwritable)
 
     def _end_socket(self) -> None:
         assert self._sock is not None

@@ -200,6 +200,21 @@ class TestOrderlyEnds:
 
 class TestBrokenEnds:
     @both_kinds
+    def test_an_answer_to_an_unfinished_request_arrives(self, kind: str) -> None:
+        """A server that refuses an upload answers, and closes over what it has not read: a reset follows the answer."""
+        with Target() as target, Tunnel(kind) as tunnel:
+            for _ in range(10):
+                app, conn = tunnel.join(target)
+                upload = gevent.spawn(_flood, app, 4 << 20)
+                socks.read_exactly(conn, 1000)
+                conn.sendall(b"413 too large")
+                gevent.sleep(0)
+                conn.close()
+                assert read_to_end(app)[0] == b"413 too large"
+                upload.join()
+                app.close()
+
+    @both_kinds
     def test_a_reset_of_the_target_resets_the_application(self, kind: str) -> None:
         with Target() as target, Tunnel(kind) as tunnel:
             app, conn = tunnel.join(target)
