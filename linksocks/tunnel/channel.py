@@ -127,7 +127,7 @@ class Channel:
         self._carrier = carrier
         terms = carrier.terms
         self.half_close = terms.extensions.half_close
-        self._flow = terms.extensions.window > 0
+        self.flow = terms.extensions.window > 0
 
         self._outgoing: Buffer = b""  # the chunk that waits for its turn or for credit
         self._room = Event()  # _outgoing is empty, or the channel is broken
@@ -136,7 +136,7 @@ class Channel:
         self._finishing = False  # when _outgoing is out, the end follows
         self._outgoing_ended = False
 
-        self._window = terms.first_window if self._flow else terms.max_window
+        self._window = terms.first_window if self.flow else terms.max_window
         self._received = 0
         self._consumed = 0
         self._reported = 0  # of _consumed, what the peer knows
@@ -208,7 +208,7 @@ class Channel:
     def consumed(self, count: int) -> None:
         """The sink passed on `count` bytes of what was delivered."""
         self._consumed += count
-        if self._flow:
+        if self.flow:
             if self._consumed - self._reported >= self._window // 2:
                 self._grant()
             return
@@ -242,7 +242,7 @@ class Channel:
         """The next message on the wire: data as far as `limit` and credit go, or the end."""
         if self._outgoing:
             size = min(len(self._outgoing), limit)
-            if self._flow:
+            if self.flow:
                 size = min(size, self._limit - self._sent)
             if size <= 0:
                 return None
@@ -290,11 +290,11 @@ class Channel:
         if self._broken or self._incoming_ended:
             return
         self._received += len(payload)
-        if self._flow and self._received > self._reported + self._window:
+        if self.flow and self._received > self._reported + self._window:
             self.fail("the peer sent more than its window")
             return
         self.sink.deliver(payload)
-        if not self._flow and self._received - self._consumed > self._window:
+        if not self.flow and self._received - self._consumed > self._window:
             self._wait_for_sink()
 
     def on_consumed(self, message: Consumed) -> None:
