@@ -96,7 +96,8 @@ def started(links: int = 1, cable: bool = False) -> Iterator[tuple[Ends, Cable |
 
 
 def logins(ends: Ends) -> int:
-    return sum("client logged in" in line for line in ends.server.err)
+    """How many links the client has made: it says so right before it uses one, the server says so earlier."""
+    return sum("logged in at" in line for line in ends.client.err)
 
 
 def client_port_opens(ends: Ends) -> None:
