@@ -115,7 +115,7 @@ def ends() -> Iterator[Ends]:
 def test_a_slow_consumer_gets_every_byte_and_holds_up_nobody(way: str) -> None:
     """The neighbours' rate with a slow consumer is compared to their own without one, before and after it, in the
     same run: how fast this machine is today, and who else uses it, is in both."""
-    size, slow_speed, slow_windows = 200_000_000, 100_000, 32
+    size, slow_speed, slow_windows = 200_000_000, 100_000, 28
     with started() as (ends, _), ExitStack() as stack:
         memory = [Memory(process) for process in ends.processes]
         neighbours = []
