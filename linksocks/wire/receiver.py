@@ -20,7 +20,12 @@ from linksocks.wire.mask import Buffer, apply_mask
 MAX_MESSAGE: Final = 32 * 1024 * 1024
 """Bytes in one message, PROTOCOL section 1.3; more is answered with close code 1009."""
 
-_BUFFER = 512 * 1024
+_SMALL_STORE = 128 * 1024
+"""What every connection has, also one that has not logged in."""
+
+_STORE = 1024 * 1024
+"""What a connection gets with the first frame that does not fit the small one."""
+
 _READ_AHEAD = 64 * 1024
 """Room that `buffer()` offers at the least while no large frame is on the way: a read brings whole frames."""
 
@@ -54,7 +59,7 @@ class MessageReceiver:
         self.max_message = max_message
         """May be raised later: before a peer has logged in, it has no use for 32 MiB."""
         self._masked = masked  # what the peer must do: clients mask, servers don't
-        self._store = bytearray(max(_BUFFER, 2 * len(early)))
+        self._store = bytearray(max(_SMALL_STORE, 2 * len(early)))
         self._view = memoryview(self._store)
         self._view[: len(early)] = early
         self._start = 0  # _store[_start:_end] is received and not yet handed out
@@ -190,7 +195,10 @@ class MessageReceiver:
                 return None
             raw, self._large = memoryview(self._large), None
         elif head.length > len(self._store) - _READ_AHEAD:
-            self._begin_large(head.length)
+            if head.length > _STORE - _READ_AHEAD:
+                self._begin_large(head.length)
+            else:
+                self._grow()
             return self._read_payload(head)
         else:
             if self._end - self._start < head.length:
@@ -198,6 +206,13 @@ class MessageReceiver:
             raw = self._view[self._start : self._start + head.length]
             self._start += head.length
         return apply_mask(raw, head.key) if head.key else raw
+
+    def _grow(self) -> None:
+        rest = self._view[self._start : self._end]
+        self._store = bytearray(_STORE)
+        self._view = memoryview(self._store)
+        self._view[: len(rest)] = rest
+        self._start, self._end = 0, len(rest)
 
     def _begin_large(self, length: int) -> None:
         """Moves what came of a large frame's payload to a bytearray of its own."""
