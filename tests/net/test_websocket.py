@@ -291,7 +291,7 @@ def test_silence_is_death(monkeypatch):
 
 
 def test_any_byte_is_life(monkeypatch):
-    """A pong, or a part of a message, will do: PEERS.md 1.7 is a client that took neither for life."""
+    """A pong, or a part of a message, will do: LinkSocks (Go) takes neither for life."""
     monkeypatch.setattr(heartbeat, "SILENCE", 0.2)
     with pair() as (websocket, peer):
         reader = gevent.spawn(ended, websocket)
