@@ -24,14 +24,11 @@ from geventwebsocket.handler import WebSocketHandler
 from linksocks.net.greenlets import name_current
 from linksocks.net.listen import PatientAccept
 from linksocks.net.sockets import shown
-from linksocks.net.websocket import WebSocket
+from linksocks.net.websocket import MAX_LOGIN_MESSAGE, WebSocket
 from linksocks.wire.extensions import HEADER, Extensions, parse_extensions
 
 REQUEST_TIMEOUT: Final = 20.0
 """Seconds for one HTTP request and its answer, from the first wait for its first byte."""
-
-MAX_LOGIN_MESSAGE: Final = 64 * 1024
-"""Bytes in a message of a peer that has not logged in; an Auth has 300."""
 
 _TEXT_AND_CLOSE: Final = [("Content-Type", "text/plain; charset=utf-8"), ("Connection", "close")]
 """Headers of a refusal. The connection ends: what follows may be frames, and no request."""

@@ -20,7 +20,7 @@ from linksocks.errors import DialError, LinkError
 from linksocks.net.dial import dial
 from linksocks.net.resolve import Resolver
 from linksocks.net.tls import wrap_client
-from linksocks.net.websocket import WebSocket
+from linksocks.net.websocket import MAX_LOGIN_MESSAGE, WebSocket
 
 STEP_TIMEOUT: Final = 10.0
 """Seconds for each of TCP, TLS and HTTP."""
@@ -65,7 +65,7 @@ def connect(
     except BaseException:
         sock.close()
         raise
-    return Upgraded(WebSocket(sock, client=True, name=name), answer)
+    return Upgraded(WebSocket(sock, client=True, name=name, max_message=MAX_LOGIN_MESSAGE), answer)
 
 
 class _deadline(gevent.Timeout):  # noqa: N801 - reads as a statement

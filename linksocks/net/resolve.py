@@ -17,9 +17,13 @@ from gevent.event import AsyncResult
 from gevent.threadpool import ThreadPool
 
 from linksocks.errors import Cause, DialError
+from linksocks.net.greenlets import within
 
 _THREADS: Final = 8
 _KEEP_SECONDS: Final = 10.0
+_FAREWELL: Final = 0.5
+"""Seconds for idle threads to end."""
+
 _KEEP_NAMES: Final = 1024
 
 
@@ -87,9 +91,10 @@ class Resolver:
         return asked
 
     def close(self) -> None:
-        """Ends the threads. One that is in a look-up ends after it."""
+        """Ends the threads. One that is in a look-up ends after it, and is not waited for."""
         if self._pool is not None:
-            self._pool.kill()
+            with within(_FAREWELL):
+                self._pool.kill()
             self._pool = None
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import socket as stdlib_socket
+import sys
+import termios
 from typing import Final
 
 import gevent
@@ -30,6 +33,11 @@ def end_politely(sock: socket.socket, timeout: float) -> None:
         sock.shutdown(stdlib_socket.SHUT_WR)
         while sock.recv(_READ):
             gevent.sleep(0)  # a socket that always has more would hold up the hub, the timeout's timer too
+
+
+def unsent(sock: socket.socket) -> int:
+    """Bytes that were written and that the other side's system does not have yet."""
+    return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 def shown(address: tuple[str, int] | tuple[str, int, int, int]) -> str:

@@ -46,6 +46,10 @@ _CONTROL_BACKLOG: Final = 1024 * 1024
 """Bytes of control messages that may wait for a slow peer; above, we stop reading what makes us answer."""
 
 
+MAX_LOGIN_MESSAGE: Final = 64 * 1024
+"""Bytes in a message before the login; an Auth and its answer have 300."""
+
+
 class State(Enum):
     """See the table at the top of this module."""
 

@@ -22,7 +22,6 @@ from linksocks.tunnel.link import Link
 from linksocks.tunnel.outbound import Outbound
 from linksocks.wire.extensions import Extensions
 from linksocks.wire.frames import CloseCode
-from linksocks.wire.receiver import MAX_MESSAGE
 
 _FAREWELL: Final = 5.0
 """Seconds for all links to end once they were told to."""
@@ -97,7 +96,6 @@ class ServerRole:
         except LinkClosed as error:
             log.info("%s: left before its login: %s", name, error)
             return
-        accepted.websocket.allow_messages(MAX_MESSAGE)
         terms = Terms(version, self._extensions.agreed(accepted.offered), self._max_window)
         link = Link(accepted.websocket, terms, self._outbound.accept)
         self._links.add(link)

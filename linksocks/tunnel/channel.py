@@ -10,14 +10,17 @@ backlog is full, the link's reader waits, PATIENCE at most, and then this one ch
 
 **Ends.** Each direction ends by itself where half-close is agreed:
 
-============ ============================ ========================================
-direction    ends when                    the other side learns by
-============ ============================ ========================================
-outgoing     `finish()`, all is sent      EndOfStream (without half-close: Disconnect)
-incoming     EndOfStream came             sink.deliver_end
-both         Disconnect came or went      sink.deliver_end, or deliver_reset with an error
-both         the link is lost             sink.deliver_reset
-============ ============================ ========================================
+=========================================== ============= ===============================================
+what happens                                ends          who learns of it
+=========================================== ============= ===============================================
+`finish()`, all is sent; half-close         outgoing      the peer: EndOfStream
+`finish()`, all is sent; no half-close      both          the peer: Disconnect; the sink: End.CUT
+EndOfStream came                            incoming      the sink: End.WHOLE
+Disconnect came, clean                      both          the sink: End.CLOSED
+Disconnect came, any other                  both, broken  the sink: reset
+`abort()`, `fail()`                         both, broken  the peer: Disconnect with the reason; by `fail` the sink
+the link is lost                            both, broken  the sink: reset
+=========================================== ============= ===============================================
 
 A channel that has ended in both directions is forgotten by its carrier at once.
 """
@@ -27,6 +30,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final, Protocol, cast
 
 import gevent
@@ -34,7 +38,7 @@ from gevent.event import AsyncResult, Event
 
 from linksocks.errors import Cause, ChannelError, DialError, MessageError
 from linksocks.tunnel.causes import cause_of
-from linksocks.wire.codec import VERSION, data_header
+from linksocks.wire.codec import MAX_MESSAGE, VERSION, data_header
 from linksocks.wire.extensions import Extensions
 from linksocks.wire.mask import Buffer
 from linksocks.wire.messages import (
@@ -80,6 +84,11 @@ class Terms:
         return self.version == VERSION and self.extensions == Extensions()
 
     @property
+    def max_message(self) -> int:
+        """The longest message that the peer has use for, in bytes."""
+        return 2 * max(self.max_window, CHUNK) if self.extensions.window else MAX_MESSAGE
+
+    @property
     def first_window(self) -> int:
         """What we grant a new channel; the handshake told the peer."""
         return first_window(self.max_window)
@@ -90,14 +99,22 @@ def first_window(max_window: int) -> int:
     return min(FIRST_WINDOW, max_window)
 
 
+class End(Enum):
+    """How the incoming direction ended, where it did not break."""
+
+    WHOLE = "the peer has said all, and listens on"
+    CLOSED = "the peer has said all, and takes no more"
+    CUT = "we had to end both directions: whether the peer had said all, nobody knows"
+
+
 class Sink(Protocol):
     """The local end of a channel. The link's reader calls it for all its channels, so no method may wait."""
 
     def deliver(self, payload: Buffer) -> None:
         """More of the stream; the buffer is valid during the call. `Channel.consumed` must follow in time."""
 
-    def deliver_end(self, *, closed: bool) -> None:
-        """The stream is whole. With `closed` the peer takes no more from us either."""
+    def deliver_end(self, end: End) -> None:
+        """Nothing more will be delivered."""
 
     def deliver_reset(self, reason: str) -> None:
         """The stream is broken in both directions."""
@@ -124,7 +141,7 @@ class Channel:
 
     def __init__(self, carrier: Carrier, channel_id: ChannelId) -> None:
         self.id = channel_id
-        self.queued = False  # of net.websocket.Source
+        self.queued = False  # of net.writer.Source
         self._carrier = carrier
         terms = carrier.terms
         self.half_close = terms.extensions.half_close
@@ -269,7 +286,8 @@ class Channel:
         if not self.half_close:
             if not self._incoming_ended:
                 self._incoming_ended = True
-                self.sink.deliver_end(closed=True)
+                self._release_reader()
+                self.sink.deliver_end(End.CUT)
             self._carrier.forget(self)
             return [self._carrier.pack(Disconnect(self.id))]
         self._forget_if_ended()
@@ -310,14 +328,15 @@ class Channel:
         """The incoming direction has ended."""
         if not (self._broken or self._incoming_ended):
             self._incoming_ended = True
-            self.sink.deliver_end(closed=False)
+            self.sink.deliver_end(End.WHOLE)
             self._forget_if_ended()
 
     def on_disconnect(self, error: str) -> None:
         """Both directions have ended."""
         if self._broken:
             return
-        if error not in _CLEAN or self._answer is not None:
+        unanswered = self._answer is not None and not self._answer.ready()
+        if error not in _CLEAN or unanswered:
             self.on_lost(error or "the peer closed the channel")
             return
         self._outgoing, self._outgoing_ended = b"", True
@@ -325,7 +344,8 @@ class Channel:
         self._incoming_ended = True
         self._room.set()
         self._carrier.forget(self)
-        self.sink.deliver_end(closed=True)
+        self._release_reader()
+        self.sink.deliver_end(End.CLOSED)
 
     def on_lost(self, reason: str) -> None:
         """The channel is gone: the peer broke it off, or the link is lost."""
@@ -336,7 +356,7 @@ class Channel:
     def _wait_for_sink(self) -> None:
         """Holds up the link until the sink has made room; see PATIENCE."""
         slack = self._slack = Event()
-        while self._received - self._consumed > self._window and not self._broken:
+        while self._received - self._consumed > self._window and not (self._broken or self._incoming_ended):
             slack.clear()
             before, crowded = time.monotonic(), self._carrier.crowded
             moved = slack.wait(self._patience)
@@ -372,13 +392,17 @@ class Channel:
         self.abort(reason)
         self.sink.deliver_reset(reason)
 
+    def _release_reader(self) -> None:
+        """A reader that waits for this channel's sink has no reason to any more."""
+        if self._slack is not None:
+            self._slack.set()
+
     def _break(self, reason: str) -> None:
         self._broken = reason or "the channel is closed"
         self._outgoing = b""
         self._finishing = False
         self._room.set()
-        if self._slack is not None:
-            self._slack.set()
+        self._release_reader()
         if self._answer is not None and not self._answer.ready():
             self._answer.set_exception(ChannelError(self._broken))
         self._carrier.forget(self)

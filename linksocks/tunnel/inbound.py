@@ -101,7 +101,7 @@ class Inbound:
         channel.connect(request.host, request.port, ANSWER_TIMEOUT)
         try:
             sock.sendall(reply(0))
-        except OSError:
+        except (OSError, gevent.GreenletExit):
             channel.abort("the application is gone")
             raise
         relay.run(sock, early)

@@ -36,7 +36,10 @@ _SWEEP: Final = 60.0
 TRACE: Final = 5
 """The log level of every message but Data."""
 
-_LEVELS: Final = {"trace": TRACE, "debug": logging.DEBUG, "warn": logging.WARNING, "error": logging.ERROR}
+_LOG_LINES: Final = 20
+"""Lines of a peer that are logged between two sweeps: it must not fill our disk."""
+
+_LEVELS: Final = {"trace": TRACE, "debug": logging.DEBUG, "warn": logging.WARNING, "error": logging.WARNING}
 
 log = logging.getLogger(__name__)
 
@@ -63,15 +66,17 @@ class Link:
         self._channels: dict[m.ChannelId, Channel] = {}
         self._empty = Event()
         self._empty.set()
-        self._handlers: dict[type[m.Message], Callable[..., None]] = {
-            m.Connect: self._on_connect,
-            m.Data: self._on_data,
-            m.ConnectResponse: self._on_connect_response,
-            m.Consumed: self._on_consumed,
-            m.EndOfStream: self._on_end_of_stream,
-            m.Disconnect: self._on_disconnect,
-            m.Log: self._on_log,
+        self._handlers: dict[int, Callable[..., None]] = {
+            m.Connect.type: self._on_connect,
+            m.Data.type: self._on_data,
+            m.ConnectResponse.type: self._on_connect_response,
+            m.Consumed.type: self._on_consumed,
+            m.EndOfStream.type: self._on_end_of_stream,
+            m.Disconnect.type: self._on_disconnect,
+            m.Log.type: self._on_log,
         }
+        self._log_lines = 0  # of the peer, since the last sweep
+        websocket.allow_messages(terms.max_message)
 
     # -- the reader
 
@@ -105,11 +110,14 @@ class Link:
         if data is not None:
             self._deliver(*data)
             return
+        version_of(raw)
+        handler = self._handlers.get(raw[1])
+        nobodys = raw[1] == m.Data.type and len(raw) >= 19 and bytes(raw[3:19]) not in self._channels
+        if handler is None or nobodys:
+            return  # nobody wants it: it is not worth unpacking, let alone ending the link for
         message = parse(raw)
         log.log(TRACE, "%s: received %r", self.name, message)
-        handler = self._handlers.get(type(message))
-        if handler is not None:
-            handler(message)
+        handler(message)
 
     def _on_connect(self, message: m.Connect) -> None:
         known = self._channels.get(message.channel)
@@ -159,7 +167,9 @@ class Link:
             channel.on_disconnect(message.error)
 
     def _on_log(self, message: m.Log) -> None:
-        log.log(_LEVELS.get(message.level, logging.INFO), "%s says: %r", self.name, message.message)
+        self._log_lines += 1
+        if self._log_lines <= _LOG_LINES:
+            log.log(_LEVELS.get(message.level, logging.INFO), "%s says: %.200r", self.name, message.message)
 
     # -- channels
 
@@ -190,6 +200,7 @@ class Link:
 
     def close(self, code: CloseCode, reason: str = "") -> None:
         """Begins to end the link: `run` returns when the peer agreed or did not in time."""
+        self.alive = False
         self._websocket.close(code, reason)
 
     def _sweep(self) -> None:
@@ -198,6 +209,7 @@ class Link:
         while True:
             gevent.sleep(_SWEEP)
             before, seen = seen, {}
+            self._log_lines = 0
             for channel in list(self._channels.values()):
                 activity = channel.activity()
                 idle = 0.0

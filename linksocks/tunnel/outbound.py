@@ -20,6 +20,9 @@ from linksocks.wire.messages import Connect
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds for a dial with its look-up (PROTOCOL section 3.2)."""
 
+MAX_RELAYS: Final = 16_384
+"""Connections of all clients together, dials included."""
+
 log = logging.getLogger(__name__)
 
 
@@ -35,25 +38,31 @@ class Outbound:
         """The `accept` of a link: takes the channel and returns at once."""
         if self._draining:
             channel.refuse(DialError(Cause.GENERAL, "the server is stopping"))
-            return
-        relay = Relay(channel, patient=False)
-        self._relays.spawn(self._serve, channel, relay, connect.host, connect.port)
+        elif len(self._relays) >= MAX_RELAYS:
+            log.warning("refused a connection: %d are open", MAX_RELAYS)
+            channel.refuse(DialError(Cause.GENERAL, "the server has too many connections"))
+        else:
+            relay = Relay(channel, patient=False)
+            self._relays.spawn(self._serve, channel, relay, connect.host, connect.port)
 
     def _serve(self, channel: Channel, relay: Relay, host: str, port: int) -> None:
         target = shown((host, port))
         name_current(f"outbound {target}")
+        sock = None
         try:
             sock = dial(self._resolver, host, port, CONNECT_TIMEOUT)
+            log.debug("connected to %s", target)
+            channel.accept()
         except DialError as error:
             log.info("no connection to %s: %s", target, error)
             channel.refuse(error)
-            return
         except gevent.GreenletExit:
             channel.abort("the dial was stopped")
+            if sock is not None:
+                sock.close()
             raise
-        log.debug("connected to %s", target)
-        channel.accept()
-        relay.run(sock)
+        else:
+            relay.run(sock)
 
     def drain(self, timeout: float) -> None:
         """Refuses new channels, and waits `timeout` seconds at most for the last byte of those that there are."""

@@ -9,9 +9,10 @@ How a relay ends:
 ====================== ========================================================================
 end of the socket      the channel's outgoing direction is finished, the other one goes on
 error of the socket    the channel is aborted, so that the peer resets its socket
-end of the channel     after the backlog the socket is shut down for writing, reading goes on
-channel closed         the same; what the socket still says goes nowhere, so it has LINGER to end
-channel broken         the socket is reset: the application must not take a part for the whole
+End.WHOLE              after the backlog the socket is shut down for writing, reading goes on
+End.CLOSED             the same; what the socket still says goes nowhere, so it has LINGER to end
+End.CUT                after the backlog, and when the system has passed it on, the socket is reset
+channel broken         the socket is reset at once: nobody must take a part for the whole
 ====================== ========================================================================
 """
 
@@ -30,8 +31,9 @@ from gevent import socket
 from gevent.event import Event
 
 from linksocks.errors import ChannelError
-from linksocks.net.greenlets import Greenlet, spawn, spawn_later
-from linksocks.tunnel.channel import CHUNK, Channel
+from linksocks.net.greenlets import Greenlet, spawn, within
+from linksocks.net.sockets import unsent
+from linksocks.tunnel.channel import CHUNK, Channel, End
 from linksocks.wire.mask import Buffer
 
 LINGER: Final = 5.0
@@ -40,8 +42,11 @@ the application is still sending, and the system would throw away what it has no
 
 UNANSWERED: Final = 10.0
 """Seconds without news for which an application's end of stream is kept back from a peer without half-close, to
-which it would end both directions: the answer to a request may still be on its way. One that has begun and not ended
-by then counts as broken: the application must not take a part for the whole."""
+which it would end both directions: the answer to a request may still be on its way. After that the channel counts as
+broken: whether an answer is whole, nobody knows."""
+
+STALLED: Final = 600.0
+"""Seconds for which the backlog of an ended channel may stand still."""
 
 STEP: Final = 128 * 1024
 """Unsent bytes at which a socket counts as full where PATIENCE counts, that is without flow control. Otherwise the
@@ -64,10 +69,11 @@ class Relay:
         self._head = 0  # bytes of the first in the backlog that are written
         self._drainer: Greenlet | None = None  # alive while there is a backlog and a socket
         self._lingerer: Greenlet | None = None
-        self._incoming_ended = False
-        self._closed = False  # the channel takes no more, in good order
+        self._end: End | None = None
         self._broken = ""
         self._reading = False  # the socket's end will be noticed
+        self._woken = False  # reading is over, whatever the socket says
+        self._refused = False  # the socket said more than the channel takes
         self._unwritable = ""  # why the socket takes no more
         self._written = Event()  # the incoming direction has ended and is out, or the channel is broken
 
@@ -81,13 +87,16 @@ class Relay:
                 raise ChannelError(self._broken)
             if self._backlog:
                 self._start_drainer()
-            elif self._incoming_ended:
+            elif self._end is not None:
                 self._end_socket()
             self._pump(sock, early)
             if self._patient and not self._channel.half_close:
                 self._await_answer()
             self._channel.finish()
             self._written.wait()
+            if self._end is End.CUT or self._refused:
+                self._await_delivery(sock)
+                raise ChannelError("what one side said after the end of the other went nowhere")
         except ChannelError as error:
             self._broken = self._broken or str(error)
         except OSError as error:
@@ -105,9 +114,10 @@ class Relay:
             try:
                 self._channel.send(data)
             except ChannelError:
-                if not self._closed:
+                if self._end is not End.CLOSED:
                     raise
                 # An orderly end: what came before it may be on its way to the socket still.
+                self._refused = True
                 gevent.sleep(0)  # an application that floods us must not hold up the hub
             data = self._read(sock)
         if self._unwritable:
@@ -115,21 +125,27 @@ class Relay:
 
     def _read(self, sock: socket.socket) -> bytes:
         self._reading = True
-        data = sock.recv(CHUNK)
-        self._reading = False
-        return data
+        try:
+            return sock.recv(CHUNK)
+        except OSError:
+            if self._woken:  # gevent wakes a reader with an error
+                return b""
+            raise
+        finally:
+            self._reading = False
 
     def _await_answer(self) -> None:
         """See UNANSWERED; any byte that moves meanwhile gives the peer as long again."""
-        before = self._channel.activity()
-        received = before[1]
+        before = None
         while not self._written.wait(UNANSWERED):
-            now = self._channel.activity()
-            if now == before:
-                if now[1] > received:
-                    self._break("the answer did not end")
-                return
-            before = now
+            if before == (before := self._channel.activity()):
+                self._break(f"the answer did not end in {UNANSWERED:g} s")
+
+    def _await_delivery(self, sock: socket.socket) -> None:
+        """A reset throws away what the system has not sent yet: gives it LINGER to do so."""
+        with within(LINGER):
+            while unsent(sock):
+                gevent.sleep(0.01)
 
     # -- the sink's side: called by the link's reader, never waits
 
@@ -143,26 +159,31 @@ class Relay:
             except OSError as error:
                 self._on_unwritable(error)
                 return
-            self._channel.consumed(written)
-            if written == size:
-                return
-            payload = memoryview(payload)[written:]
-        elif self._broken or self._unwritable:
-            return
+            if written < size:
+                self._keep(memoryview(payload)[written:])
+            self._channel.consumed(
+                written
+            )  # last: the credit goes out at once, and may bring the channel's end
+        elif not (self._broken or self._unwritable):
+            self._keep(payload)
+
+    def _keep(self, payload: Buffer) -> None:
+        """What the socket does not take goes to the backlog."""
+        # The first of the backlog may be on its way to the socket, so nothing is added to it. To the last there is:
+        # a million single bytes must not be a million objects.
         if len(self._backlog) > 1 and len(self._backlog[-1]) < CHUNK:
-            self._backlog[-1] += payload  # a million single bytes must not be a million objects
+            self._backlog[-1] += payload
         else:
-            self._backlog.append(
-                bytearray(payload)
-            )  # the first may be on its way to the socket: no byte is added
+            self._backlog.append(bytearray(payload))
         if self._sock is not None and self._drainer is None:
             self._start_drainer()
 
-    def deliver_end(self, *, closed: bool) -> None:
-        self._incoming_ended = True
-        self._closed = closed
+    def deliver_end(self, end: End) -> None:
+        self._end = end
         if not self._backlog and self._sock is not None:
             self._end_socket()
+        if self._lingerer is None and (self._backlog or end is End.CLOSED):
+            self._lingerer = spawn(f"linger {self._channel.id.hex()[:8]}", self._linger)
 
     def deliver_reset(self, reason: str) -> None:
         self._broken = reason
@@ -191,7 +212,7 @@ class Relay:
         except OSError as error:
             self._on_unwritable(error)
         else:
-            if self._incoming_ended and not self._broken:
+            if self._end is not None and not self._broken:
                 self._end_socket()
         finally:
             self._drainer = None
@@ -206,11 +227,23 @@ class Relay:
 
     def _end_socket(self) -> None:
         assert self._sock is not None
-        with contextlib.suppress(OSError):  # the other side is gone: reading tells
-            self._sock.shutdown(stdlib_socket.SHUT_WR)
-        if self._closed and self._lingerer is None:
-            self._lingerer = spawn_later(f"linger {self._channel.id.hex()[:8]}", LINGER, self._wake)
+        if self._end is not End.CUT:
+            with contextlib.suppress(OSError):  # the other side is gone: reading tells
+                self._sock.shutdown(stdlib_socket.SHUT_WR)
         self._written.set()
+
+    def _linger(self) -> None:
+        """Nobody else watches a relay whose channel has ended: sees to it that this one ends too."""
+        still = 0.0
+        while self._backlog and still < STALLED:
+            before = len(self._backlog), self._head
+            gevent.sleep(LINGER)
+            still = still + LINGER if before == (len(self._backlog), self._head) else 0.0
+        if self._backlog:
+            self._break(f"nothing was taken for {STALLED:g} s after the end")
+        elif self._end is End.CLOSED:
+            gevent.sleep(LINGER)
+            self._wake()
 
     def _break(self, reason: str) -> None:
         """The socket failed: the peer gets the reason, the waiting greenlet an end."""
@@ -220,6 +253,7 @@ class Relay:
     def _wake(self) -> None:
         """Ends the reading of the socket without a word to the other side."""
         self._written.set()
+        self._woken = True
         if self._sock is not None:
             with contextlib.suppress(OSError):
                 self._sock.shutdown(stdlib_socket.SHUT_RD)

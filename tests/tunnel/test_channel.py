@@ -10,7 +10,7 @@ from gevent.event import Event
 
 from linksocks.errors import Cause, ChannelError, DialError
 from linksocks.tunnel import channel as channels
-from linksocks.tunnel.channel import Channel
+from linksocks.tunnel.channel import Channel, End
 from linksocks.wire import messages as m
 from linksocks.wire.mask import Buffer
 from tests.support.rawsocket import turns
@@ -39,8 +39,8 @@ class Slow:
         self.waiting += len(payload)
         self.changed.set()
 
-    def deliver_end(self, *, closed: bool) -> None:
-        self.ends.append("closed" if closed else "end")
+    def deliver_end(self, end: End) -> None:
+        self.ends.append(end.name)
         self.changed.set()
 
     def deliver_reset(self, reason: str) -> None:
@@ -150,7 +150,7 @@ class TestSendingWithFlow:
             assert peer.expect_data(channel.id, 1) == b"b"
             assert peer.expect(m.EndOfStream).channel == channel.id
             peer.send(m.EndOfStream(channel.id))
-            assert sink.end() == "end"
+            assert sink.end() == "WHOLE"
 
     def test_a_waiting_sender_learns_of_the_end_of_the_channel(self) -> None:
         with opened("ours", window=1) as (peer, channel, _):
@@ -319,6 +319,32 @@ class TestReceivingWithoutFlow:
 
 
 class TestEnds:
+    def test_an_answer_and_all_that_follows_it_may_come_at_once(self) -> None:
+        """A target that greets and closes: its messages are here before the greenlet that asked runs again."""
+        with Peer("foreign", client=False) as peer:
+            channel = peer.link.open()
+            sink = Slow(channel)
+            dialling = gevent.spawn(channel.connect, "target", 80, PATIENCE)
+            peer.expect(m.Connect)
+            peer.send(
+                m.ConnectResponse(True, channel.id), m.Data(channel.id, b"hello"), m.Disconnect(channel.id)
+            )
+            dialling.get()
+            assert (sink.end(), sink.data) == ("CLOSED", b"hello")
+
+    def test_an_end_releases_the_reader_that_waits_for_the_sink(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A target that answers early and reads no more must not hold up the link for ever."""
+        monkeypatch.setattr(channels, "PATIENCE", 3600)
+        with opened("foreign", max_window=KIB) as (peer, channel, sink):
+            peer.send(m.Data(channel.id, bytes(2 * KIB)))
+            sink.until(2 * KIB)
+            channel.finish()
+            assert peer.expect(m.Disconnect) == m.Disconnect(channel.id)
+            assert sink.end() == "CUT"
+            assert peer.fence() == []
+
     def test_each_direction_ends_by_itself(self) -> None:
         with opened("ours") as (peer, channel, sink):
             channel.send(b"last")
@@ -326,7 +352,7 @@ class TestEnds:
             assert peer.expect_data(channel.id, 4) == b"last"
             assert peer.expect(m.EndOfStream).channel == channel.id
             peer.send(m.Data(channel.id, b"answer"), m.EndOfStream(channel.id))
-            assert sink.end() == "end"
+            assert sink.end() == "WHOLE"
             assert sink.data == b"answer"
             assert peer.link.channels == 0
 
@@ -336,7 +362,7 @@ class TestEnds:
             channel.finish()
             assert peer.expect_data(channel.id, 4) == b"last"
             assert peer.expect(m.Disconnect) == m.Disconnect(channel.id)
-            assert sink.end() == "closed"
+            assert sink.end() == "CUT"
             assert peer.link.channels == 0
 
     @both_kinds
@@ -344,7 +370,7 @@ class TestEnds:
     def test_a_clean_disconnect(self, kind: str, text: str) -> None:
         with opened(kind) as (peer, channel, sink):
             peer.send(m.Data(channel.id, b"last"), m.Disconnect(channel.id, text))
-            assert sink.end() == "closed"
+            assert sink.end() == "CLOSED"
             assert sink.data == b"last"
             with pytest.raises(ChannelError, match="the peer has closed"):
                 channel.send(b"more")
@@ -366,17 +392,17 @@ class TestEnds:
             channel.finish()
             assert peer.expect_data(channel.id, 1) == b"a"
             peer.send(m.Disconnect(channel.id))
-            assert sink.end() == "closed"
+            assert sink.end() == "CLOSED"
             assert peer.fence() == []
 
     def test_a_disconnect_after_the_end_of_the_stream(self) -> None:
         """The sink learns that the peer takes no more either, or it would wait for its own end for ever."""
         with opened("ours") as (peer, channel, sink):
             peer.send(m.EndOfStream(channel.id))
-            assert sink.end() == "end"
+            assert sink.end() == "WHOLE"
             peer.send(m.Disconnect(channel.id))
             peer.fence()
-            assert sink.ends == ["end", "closed"]
+            assert sink.ends == ["WHOLE", "CLOSED"]
 
     @both_kinds
     def test_what_follows_an_end_is_dropped(self, kind: str) -> None:
@@ -390,22 +416,22 @@ class TestEnds:
                 m.ConnectResponse(True, channel.id),
             )
             assert peer.fence() == []
-            assert (sink.data, sink.ends) == (b"", ["closed"])
+            assert (sink.data, sink.ends) == (b"", ["CLOSED"])
 
     def test_data_after_the_end_of_its_direction_is_dropped(self) -> None:
         with opened("ours") as (peer, channel, sink):
             peer.send(m.EndOfStream(channel.id), m.Data(channel.id, b"late"), m.EndOfStream(channel.id))
             assert peer.fence() == []
-            assert (sink.data, sink.ends) == (b"", ["end"])
+            assert (sink.data, sink.ends) == (b"", ["WHOLE"])
             channel.abort("over")
 
     def test_an_end_of_stream_that_was_not_agreed_is_an_end_all_the_same(self) -> None:
         with opened("foreign") as (peer, channel, sink):
             peer.send(m.EndOfStream(channel.id))
-            assert sink.end() == "end"
+            assert sink.end() == "WHOLE"
             channel.finish()
             assert peer.expect(m.Disconnect) == m.Disconnect(channel.id)
-            assert sink.ends == ["end"]
+            assert sink.ends == ["WHOLE"]
 
     @both_kinds
     def test_an_abort_drops_what_waits_and_tells_the_peer_once(self, kind: str) -> None:

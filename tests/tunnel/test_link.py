@@ -128,7 +128,7 @@ def test_an_id_may_be_used_again_and_the_late_end_of_its_first_user_does_not_mat
         first, second = taken.sinks
         peer.link.forget(first.channel)
         peer.send(m.Data(A, b"for the second"), m.Disconnect(A))
-        assert second.end() == "closed"
+        assert second.end() == "CLOSED"
         assert (first.data, second.data) == (b"", b"for the second")
 
 

@@ -10,6 +10,7 @@ from gevent import socket
 
 from linksocks.tunnel import channel as channels
 from linksocks.tunnel import relay
+from linksocks.tunnel.channel import End
 from tests.support import socks
 from tests.support.tunnels import KINDS, PATIENCE, Target, Tunnel, read_to_end, reset
 
@@ -139,7 +140,7 @@ class TestOrderlyEnds:
             app, conn = tunnel.join(target)
             app.sendall(b"request")
             app.close()
-            assert read_to_end(conn) == (b"request", True)
+            assert read_to_end(conn) == (b"request", False)
             conn.close()
 
     def test_an_answer_that_begins_and_does_not_end_is_no_answer(
@@ -196,6 +197,20 @@ class TestOrderlyEnds:
             assert read_to_end(app) == (b"", True)
             _flood(app, 1 << 40)  # returns, as the other side is gone
             app.close()
+
+    def test_an_end_that_comes_while_a_payload_is_written_follows_it(self) -> None:
+        """Credit goes out at once, and the writer that sends it may find the channel's end."""
+        ours, theirs = socket.socketpair()
+        channel = Mock(id=bytes(16), half_close=True)
+        sink = relay.Relay(channel, patient=False)
+        running = gevent.spawn(sink.run, ours)
+        gevent.idle()
+        ends = iter([End.WHOLE])
+        channel.consumed.side_effect = lambda _count: [sink.deliver_end(end) for end in ends]
+        sink.deliver(bytes(4 << 20))
+        assert read_to_end(theirs) == (bytes(4 << 20), True)
+        theirs.close()
+        running.join()
 
 
 class TestBrokenEnds:
