@@ -25,7 +25,7 @@ from linksocks.version import __version__
 
 OK, FAILED, WRONG_USE = 0, 1, 2
 
-_MODES = {**{command.name: command.name for command in COMMANDS}, "reverse": "provider"}
+_MODES = {**{command.name: command.name for command in COMMANDS}, "forward": "client", "reverse": "provider"}
 """LINKSOCKS_MODE to command (PROTOCOL section 6.1)."""
 
 
@@ -157,12 +157,16 @@ def _client(config: Config) -> Role:
 
 def _say(text: str) -> None:
     """Print to stdout at once. A reader that left, as in `linksocks --help | head -1`, is no error."""
+    if sys.stdout is None:
+        raise LinkSocksError("can't print: stdout is closed")
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         # The interpreter flushes once more at its end, and would complain then.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise LinkSocksError(f"can't print: {error.strerror}") from error
 
 
 def _complain(text: str) -> None:

@@ -82,7 +82,7 @@ def page_server() -> Iterator[int]:
 @contextmanager
 def running(command: str) -> Iterator[subprocess.Popen[bytes]]:
     """The command as a process of its own, as a user would start it; ended at the end."""
-    argv = [sys.executable, "-m", "linksocks", command, "--config", INI]
+    argv = [str(Path(sys.executable).with_name("linksocks")), command, "--config", INI]
     # A session of its own, so that Ctrl-C reaches this script alone and the script ends things in order.
     process = subprocess.Popen(argv, env=environment(command), start_new_session=True)
     try:

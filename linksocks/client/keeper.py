@@ -10,7 +10,7 @@ from typing import Final
 
 from gevent.event import Event
 
-from linksocks.client.backoff import Backoff
+from linksocks.client import backoff
 from linksocks.errors import AuthError, LinkClosed, LinkError
 from linksocks.tunnel.link import Link
 
@@ -32,6 +32,10 @@ class Persistence:
         return self.retry_auth if isinstance(error, AuthError) else self.reconnect
 
 
+def _told(error: LinkError | LinkClosed) -> str:
+    return f"lost a link to the server: {error}" if isinstance(error, LinkClosed) else str(error)
+
+
 class Keeper:
     """`make` gives a link or raises LinkError; `up` and `down` hear of its beginning and its end."""
 
@@ -46,12 +50,14 @@ class Keeper:
         self._up = up
         self._down = down
         self._persistence = persistence
-        self._backoff = Backoff()
+        self._backoff = backoff.Backoff()
         self._stopping = Event()
+        self._hurry = Event()
 
     def stop(self) -> None:
         """`run` returns when the link has ended, and makes no other."""
         self._stopping.set()
+        self._hurry.set()
 
     def run(self) -> None:
         """Keeps a link until `stop`. Raises the LinkError or LinkClosed that ended it for good."""
@@ -64,8 +70,17 @@ class Keeper:
                 if not self._persistence.worth_retrying(error):
                     raise
                 pause = self._backoff.next()
-                log.warning("%s; trying again in %.1f s", error, pause)
-                self._stopping.wait(pause)
+                log.warning("%s; trying again in %.1f s", _told(error), pause)
+                self._pause(pause)
+
+    def hurry(self) -> None:
+        """Somebody waits for a link: a pause ends, if it took as long as the shortest."""
+        self._hurry.set()
+
+    def _pause(self, seconds: float) -> None:
+        self._hurry.clear()
+        if not self._stopping.wait(min(seconds, backoff.FIRST)):
+            self._hurry.wait(seconds - backoff.FIRST)
 
     def _hold(self, link: Link) -> None:
         """From the login to the end of the link, which is always LinkClosed."""

@@ -174,6 +174,9 @@ class ClientRole:
 
     def _pick_link(self) -> Link:
         """The link with the fewest channels: a channel stays on its link, so its bytes stay in order."""
+        if not self._links:
+            for keeper in self._keepers:
+                keeper.hurry()
         if not self._linked.wait(LINK_WAIT):
             raise DialError(Cause.NETWORK_UNREACHABLE, f"no link to the server for {LINK_WAIT:g} s")
         # One that waits for the peer to close has no channels, and would be chosen before all that live.

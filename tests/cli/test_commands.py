@@ -87,6 +87,7 @@ def test_all_mistakes_in_a_file_come_at_once(tmp_path: Path) -> None:
 
 def test_the_mode_stands_for_the_command() -> None:
     assert mistake(env={"LINKSOCKS_MODE": "reverse"}) == ["the provider command is not available yet"]
+    assert mistake("-p", "x", env={"LINKSOCKS_MODE": "forward"})[0].startswith("--socks-port: expected")
     assert mistake("-P", "x", env={"LINKSOCKS_MODE": "server"})[0].startswith("--ws-port: expected")
     assert mistake(env={"LINKSOCKS_MODE": "both"})[0].startswith(
         "LINKSOCKS_MODE: expected server or client or"
@@ -124,3 +125,22 @@ def test_nothing_is_monkey_patched() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=20, check=False)
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_stdout_that_takes_nothing_is_one_line_and_exit_code_1() -> None:
+    for shell in ("exec {0} -m linksocks version >/dev/full", "exec {0} -m linksocks version >&-"):
+        run = subprocess.run(
+            ["sh", "-c", shell.format(sys.executable)],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+        assert (run.returncode, run.stderr.splitlines()[0][:24]) == (1, "linksocks: can't print: ")
+        assert "Traceback" not in run.stderr
+
+
+def test_the_start_script_runs_nothing_of_the_current_directory(tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('not ours')")
+    run = subprocess.run([START_SCRIPT, "version"], cwd=tmp_path, capture_output=True, timeout=20, check=True)
+    assert run.stdout.startswith(b"linksocks version")

@@ -1,0 +1,72 @@
+"""One link, kept: when it is tried again, and when not."""
+
+from collections.abc import Callable
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from linksocks.client import backoff
+from linksocks.client.keeper import Keeper, Persistence
+from linksocks.errors import AuthError, LinkError
+from linksocks.tunnel.link import Link
+
+
+class Tries:
+    """A server that is not there; `change` is set with each try."""
+
+    def __init__(self, error: LinkError) -> None:
+        self.count = 0
+        self.change = Event()
+        self._error = error
+
+    def __call__(self) -> Link:
+        self.count += 1
+        self.change.set()
+        raise self._error
+
+    def until(self, count: int) -> None:
+        with gevent.Timeout(10):
+            while self.count < count:
+                self.change.clear()
+                self.change.wait()
+
+
+def keeper(make: Callable[[], Link], *, reconnect: bool = True, retry_auth: bool = False) -> Keeper:
+    return Keeper(make, lambda _: None, lambda _: None, Persistence(reconnect, retry_auth))
+
+
+@pytest.fixture(autouse=True)
+def long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "FIRST", 0.01)
+    monkeypatch.setattr(backoff.Backoff, "next", lambda _: 3600.0)
+
+
+def test_who_waits_for_a_link_ends_the_pause() -> None:
+    tries = Tries(LinkError("nobody there"))
+    kept = keeper(tries)
+    running = gevent.spawn(kept.run)
+    tries.until(1)
+    gevent.idle()
+    kept.hurry()
+    tries.until(2)
+    kept.stop()
+    running.get(timeout=10)
+
+
+def test_a_stop_ends_the_pause_too() -> None:
+    tries = Tries(LinkError("nobody there"))
+    kept = keeper(tries)
+    running = gevent.spawn(kept.run)
+    tries.until(1)
+    kept.stop()
+    running.get(timeout=10)
+    assert tries.count == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "reconnect"), [(LinkError("nobody there"), False), (AuthError("wrong token"), True)]
+)
+def test_what_leaves_no_hope_ends_it(error: LinkError, reconnect: bool) -> None:
+    with pytest.raises(LinkError, match=str(error)):
+        keeper(Tries(error), reconnect=reconnect).run()
