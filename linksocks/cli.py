@@ -8,6 +8,7 @@ handled here and nowhere else. Nothing is monkey-patched.
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import secrets
@@ -170,4 +171,6 @@ def _say(text: str) -> None:
 
 
 def _complain(text: str) -> None:
+    for handler in logging.getLogger().handlers:
+        handler.flush()  # what was logged before stands before
     sys.stderr.write(f"linksocks: {redact_url(logs.one_line(text))}\n")

@@ -5,14 +5,18 @@ tree, and the warnings of every other library, to stderr: as text, or as JSON wi
 gevent would print by itself, the exception that ends a greenlet, comes the same way.
 
 Invariants: one record is one line, so that what a peer sends can't forge one (only a traceback takes more, in
-text); no credential of a URL gets out, whoever logs it; a broken stderr never stops the program.
+text); no credential of a URL gets out, whoever logs it; a stderr that is broken, or that nobody reads, never stops
+the program: a thread of its own writes, and lines that find no room are counted.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
+import queue
 import re
+import threading
 import time
 from types import TracebackType
 from typing import Any
@@ -59,9 +63,59 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(fields)
 
 
+class ThreadedHandler(logging.Handler):
+    """Writes to stderr in a thread: a full pipe would hold up the hub, and signals with it."""
+
+    LINES = 10_000
+    """Lines that wait at most."""
+
+    FAREWELL = 1.0
+    """Seconds for the lines that wait when the process ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: queue.Queue[str] = queue.Queue(self.LINES)
+        self._lost = 0
+        threading.Thread(target=self._write, name="log writer", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.put_nowait(self.format(record))
+        except queue.Full:
+            self._lost += 1
+        except Exception:  # noqa: BLE001 - a record that does not fit its format
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Waits, FAREWELL at most, until all is written."""
+        deadline = time.monotonic() + self.FAREWELL
+        while self._lines.unfinished_tasks and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+    def _write(self) -> None:
+        while True:
+            line = self._lines.get()
+            lost, self._lost = self._lost, 0
+            if lost:
+                said = "%d lines were lost: nobody read them in time"
+                record = logging.LogRecord(ROOT, logging.WARNING, "", 0, said, (lost,), None)
+                line += "\n" + self.format(record)
+            _to_stderr(line)
+            self._lines.task_done()
+
+
+def _to_stderr(line: str) -> None:
+    left = memoryview(f"{line}\n".encode(errors="backslashreplace"))
+    try:
+        while left:
+            left = left[os.write(2, left) :]
+    except OSError:
+        return
+
+
 def configure(debug: int, log_format: str) -> None:
     """Send the logs of this process to stderr: 0 is info, 1 debug, 2 trace."""
-    handler = logging.StreamHandler()
+    handler = ThreadedHandler()
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.addLevelName(TRACE, "TRACE")
     logging.addLevelName(logging.WARNING, "WARN")

@@ -2,7 +2,9 @@
 
 import signal
 import socket
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -147,3 +149,31 @@ class TestStop:
             client.wait_line("stopping")
             client.send_signal(number)
             assert client.wait_exit() == 128 + number, client.output
+
+
+def test_a_stderr_that_nobody_reads_holds_up_nothing() -> None:
+    """A stuck log collector: the pipe is full after some hundred lines, and the client goes on and stops."""
+    port = free_port()
+    argv = [sys.executable, "-m", "linksocks", "client", "-i", "-u", "ws://127.0.0.1:1", "-p", str(port)]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE) as client:
+        try:
+            _until_open(port)
+            for _ in range(1500):
+                with socket.create_connection(("127.0.0.1", port), timeout=10) as conn:
+                    conn.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                    assert conn.recv(2) == b""
+            client.send_signal(signal.SIGTERM)
+            assert client.wait(20) == 0
+        finally:
+            client.kill()
+
+
+def _until_open(port: int) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            return
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
