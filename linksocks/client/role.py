@@ -20,9 +20,9 @@ from linksocks.net.listen import bind
 from linksocks.net.resolve import Resolver
 from linksocks.net.sockets import shown
 from linksocks.net.tls import client_context
-from linksocks.tunnel.channel import Terms, first_window
 from linksocks.tunnel.inbound import Inbound
 from linksocks.tunnel.link import Link
+from linksocks.tunnel.terms import Terms, first_window
 from linksocks.version import __version__
 from linksocks.wire.auth import token_hash
 from linksocks.wire.extensions import HEADER, Extensions, parse_extensions

@@ -40,7 +40,7 @@ _TURN: Final = 128 * 1024
 """The most bytes of one source while others wait. 64 KiB cost eight streams 1.9 s of CPU time a GiB, 128 cost 1.4."""
 
 _ALONE: Final = 512 * 1024
-"""The most bytes of a source that has the writer for itself; see tunnel.channel.CHUNK."""
+"""The most bytes of a source that has the writer for itself: one read of a socket is one message."""
 
 _BATCH: Final = 256 * 1024
 """Bytes after which a batch goes out: what is handed to the kernel can't be overtaken by a control message."""

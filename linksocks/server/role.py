@@ -17,9 +17,9 @@ from linksocks.net.sockets import shown
 from linksocks.server.login import log_in
 from linksocks.server.tokens import TokenTable
 from linksocks.server.web import create_app
-from linksocks.tunnel.channel import Terms, first_window
 from linksocks.tunnel.link import Link
 from linksocks.tunnel.outbound import Outbound
+from linksocks.tunnel.terms import Terms, first_window
 from linksocks.wire.extensions import Extensions
 from linksocks.wire.frames import CloseCode
 

@@ -18,7 +18,8 @@ from gevent.event import Event
 from linksocks.errors import Cause, DialError, FrameError, LinkClosed, MessageError
 from linksocks.net.greenlets import spawn
 from linksocks.net.websocket import WebSocket
-from linksocks.tunnel.channel import Channel, Terms
+from linksocks.tunnel.channel import Channel
+from linksocks.tunnel.terms import Terms
 from linksocks.wire import messages as m
 from linksocks.wire.codec import pack, parse, tcp_data, version_of
 from linksocks.wire.frames import CloseCode

@@ -33,7 +33,8 @@ from gevent.event import Event
 from linksocks.errors import ChannelError
 from linksocks.net.greenlets import Greenlet, spawn, within
 from linksocks.net.sockets import unsent
-from linksocks.tunnel.channel import CHUNK, Channel, End
+from linksocks.tunnel.channel import Channel, End
+from linksocks.tunnel.terms import CHUNK
 from linksocks.wire.mask import Buffer
 
 LINGER: Final = 5.0

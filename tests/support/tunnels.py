@@ -19,10 +19,10 @@ from gevent import socket
 from linksocks.errors import LinkClosed
 from linksocks.net.resolve import Resolver
 from linksocks.net.websocket import WebSocket
-from linksocks.tunnel.channel import Terms, first_window
 from linksocks.tunnel.inbound import Inbound
 from linksocks.tunnel.link import Accept, Link, refuse_all
 from linksocks.tunnel.outbound import Outbound
+from linksocks.tunnel.terms import Terms, first_window
 from linksocks.wire import messages as m
 from linksocks.wire.codec import pack, parse
 from linksocks.wire.extensions import Extensions

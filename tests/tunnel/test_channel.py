@@ -11,13 +11,14 @@ from gevent.event import Event
 from linksocks.errors import Cause, ChannelError, DialError
 from linksocks.tunnel import channel as channels
 from linksocks.tunnel.channel import Channel, End
+from linksocks.tunnel.terms import FIRST_WINDOW
 from linksocks.wire import messages as m
 from linksocks.wire.mask import Buffer
 from tests.support.rawsocket import turns
 from tests.support.tunnels import KINDS, PATIENCE, Peer
 
 KIB = 1024
-FIRST = channels.FIRST_WINDOW
+FIRST = FIRST_WINDOW
 MAX = 6 * FIRST
 
 both_kinds = pytest.mark.parametrize("kind", KINDS)
