@@ -88,8 +88,8 @@ class Relay:
                 raise ChannelError(self._broken)
             if self._backlog:
                 self._start_drainer()
-            elif self._end is not None:
-                self._end_socket()
+            if self._end is not None:
+                self._see_to_the_end()
             self._pump(sock, early)
             if self._patient and not self._channel.half_close:
                 self._await_answer()
@@ -181,10 +181,8 @@ class Relay:
 
     def deliver_end(self, end: End) -> None:
         self._end = end
-        if not self._backlog and self._sock is not None:
-            self._end_socket()
-        if self._lingerer is None and (self._backlog or end is End.CLOSED):
-            self._lingerer = spawn(f"linger {self._channel.id.hex()[:8]}", self._linger)
+        if self._sock is not None:  # else `run` does it, if there will be a socket at all
+            self._see_to_the_end()
 
     def deliver_reset(self, reason: str) -> None:
         self._broken = reason
@@ -225,6 +223,12 @@ class Relay:
         self._backlog.clear()
         if not self._reading:
             self._break(self._unwritable)
+
+    def _see_to_the_end(self) -> None:
+        if not self._backlog:
+            self._end_socket()
+        if self._lingerer is None and (self._backlog or self._end is End.CLOSED):
+            self._lingerer = spawn(f"linger {self._channel.id.hex()[:8]}", self._linger)
 
     def _end_socket(self) -> None:
         assert self._sock is not None
