@@ -22,10 +22,10 @@ from linksocks.net.sockets import shown
 from linksocks.net.tls import client_context
 from linksocks.tunnel.inbound import Inbound
 from linksocks.tunnel.link import Link
-from linksocks.tunnel.terms import Terms, first_window
+from linksocks.tunnel.terms import Terms, offered
 from linksocks.version import __version__
 from linksocks.wire.auth import token_hash
-from linksocks.wire.extensions import HEADER, Extensions, parse_extensions
+from linksocks.wire.extensions import HEADER, parse_extensions
 from linksocks.wire.frames import CloseCode
 from linksocks.wire.messages import Auth
 
@@ -66,7 +66,7 @@ class ClientRole:
         self._context = client_context(ca_file)
         self._auth = Auth(token or ANONYMOUS, reverse=False, instance=uuid.uuid4().bytes)
         self._max_window = buffer_size
-        self._extensions = Extensions(window=first_window(buffer_size), half_close=True, cause=True)
+        self._extensions = offered(buffer_size)
         self._resolver = Resolver()
         self._socks_address = (socks_host, socks_port)
         self._socks_credentials = (socks_username, socks_password)

@@ -19,8 +19,7 @@ from linksocks.server.tokens import TokenTable
 from linksocks.server.web import create_app
 from linksocks.tunnel.link import Link
 from linksocks.tunnel.outbound import Outbound
-from linksocks.tunnel.terms import Terms, first_window
-from linksocks.wire.extensions import Extensions
+from linksocks.tunnel.terms import Terms, offered
 from linksocks.wire.frames import CloseCode
 
 _FAREWELL: Final = 5.0
@@ -35,7 +34,7 @@ class ServerRole:
     def __init__(self, *, ws_host: str, ws_port: int, tokens: Sequence[str], buffer_size: int) -> None:
         self._address = (ws_host, ws_port)
         self._max_window = buffer_size
-        self._extensions = Extensions(window=first_window(buffer_size), half_close=True, cause=True)
+        self._extensions = offered(buffer_size)
         self._tokens = TokenTable()
         for token in tokens:
             try:

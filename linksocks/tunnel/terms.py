@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from linksocks.wire.codec import MAX_MESSAGE, VERSION
+from linksocks.wire.codec import VERSION
 from linksocks.wire.extensions import Extensions
+from linksocks.wire.receiver import MAX_MESSAGE
 
 CHUNK: Final = 512 * 1024
 """Bytes read from a socket at once. The link takes them in one message, or in turns when others wait. Each chunk
@@ -44,3 +45,8 @@ class Terms:
 def first_window(max_window: int) -> int:
     """The window of a new channel, in bytes, where `max_window` is the setting."""
     return min(FIRST_WINDOW, max_window)
+
+
+def offered(max_window: int) -> Extensions:
+    """What a side of ours offers or accepts, where `max_window` is the setting."""
+    return Extensions(window=first_window(max_window), half_close=True, cause=True)
