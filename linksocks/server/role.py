@@ -11,6 +11,7 @@ from gevent.event import Event
 
 from linksocks.errors import AuthError, ConfigError, LinkClosed, LinkError
 from linksocks.net.accept import Accepted, UpgradeServer
+from linksocks.net.egress import Direct
 from linksocks.net.listen import bind, listen
 from linksocks.net.resolve import Resolver
 from linksocks.net.sockets import shown
@@ -42,7 +43,7 @@ class ServerRole:
             except ValueError as error:
                 raise ConfigError(str(error)) from error
         self._resolver = Resolver()
-        self._outbound = Outbound(self._resolver)
+        self._outbound = Outbound(Direct(self._resolver))
         self._links: set[Link] = set()
         self._no_links = Event()
         self._no_links.set()
@@ -96,7 +97,7 @@ class ServerRole:
             log.info("%s: left before its login: %s", name, error)
             return
         terms = Terms(version, self._extensions.agreed(accepted.offered), self._max_window)
-        link = Link(accepted.websocket, terms, self._outbound.accept)
+        link = Link(accepted.websocket, terms, self._outbound)
         self._links.add(link)
         self._no_links.clear()
         log.info("%s: client logged in", name)

@@ -130,9 +130,18 @@ class Channel:
     # -- opening
 
     def connect(self, host: str, port: int, timeout: float) -> None:
-        """Asks the peer to dial; waits `timeout` seconds. Raises DialError."""
+        """Asks the peer to dial and waits for its answer, `timeout` seconds. Raises DialError."""
+        self.begin(host, port)
+        self.await_answer(timeout)
+
+    def begin(self, host: str, port: int) -> None:
+        """Asks the peer to dial. What is sent from now on follows the request; `await_answer` must be called."""
         self._answer = AsyncResult()
         self._carrier.send(Connect(self.id, host, port))
+
+    def await_answer(self, timeout: float) -> None:
+        """Waits `timeout` seconds for the peer's answer to `begin`. Raises DialError; the channel is broken then."""
+        assert self._answer is not None
         try:
             answer = cast(ConnectResponse, self._answer.get(timeout=timeout))
         except gevent.Timeout as error:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Final, TypeAlias
+from types import MappingProxyType
+from typing import Any, Final, Protocol, TypeAlias
 
 import gevent
 from gevent.event import Event
@@ -44,30 +45,49 @@ _LEVELS: Final = {"trace": TRACE, "debug": logging.DEBUG, "warn": logging.WARNIN
 
 log = logging.getLogger(__name__)
 
-Accept: TypeAlias = Callable[[Channel, m.Connect], None]
+Handler: TypeAlias = Callable[[Any], None]
+"""Takes one kind of message."""
 
 
-def refuse_all(channel: Channel, connect: m.Connect) -> None:
-    """The `accept` of a side that dials for nobody."""
-    channel.refuse(DialError(Cause.NOT_ALLOWED, "this side does not dial"))
+class Acceptor(Protocol):
+    """Takes the channels that the peer opens. The link's reader calls it, so no method may wait."""
+
+    def accept(self, channel: Channel, connect: m.Connect) -> None:
+        """A stream: the channel's sink must be set on return."""
+
+
+class _Nobody:
+    """The acceptor of a side that dials for nobody."""
+
+    def accept(self, channel: Channel, _connect: m.Connect) -> None:
+        channel.refuse(DialError(Cause.NOT_ALLOWED, "this side does not dial"))
+
+
+NOBODY: Final = _Nobody()
 
 
 class Link:
-    """Carries channels over `websocket`, whose login is done. `accept` takes the channels that the peer opens.
+    """Carries channels over `websocket`, whose login is done. `acceptor` takes the channels that the peer opens.
 
-    `accept` runs in the reader: it sets the channel's sink and must not wait.
+    `handlers` has those of messages that are not about channels, by type byte: a role adds what it knows of.
     """
 
-    def __init__(self, websocket: WebSocket, terms: Terms, accept: Accept = refuse_all) -> None:
+    def __init__(
+        self,
+        websocket: WebSocket,
+        terms: Terms,
+        acceptor: Acceptor = NOBODY,
+        handlers: Mapping[int, Handler] = MappingProxyType({}),
+    ) -> None:
         self.terms = terms
         self.name = websocket.name
         self._websocket = websocket
         self.alive = True
-        self._accept = accept
+        self._acceptor = acceptor
         self._channels: dict[m.ChannelId, Channel] = {}
         self._empty = Event()
         self._empty.set()
-        self._handlers: dict[int, Callable[..., None]] = {
+        self._handlers: dict[int, Handler] = {
             m.Connect.type: self._on_connect,
             m.Data.type: self._on_data,
             m.ConnectResponse.type: self._on_connect_response,
@@ -75,6 +95,7 @@ class Link:
             m.EndOfStream.type: self._on_end_of_stream,
             m.Disconnect.type: self._on_disconnect,
             m.Log.type: self._on_log,
+            **handlers,
         }
         self._log_lines = 0  # of the peer, since the last sweep
         websocket.allow_messages(terms.max_message)
@@ -133,7 +154,7 @@ class Link:
             raise MessageError("a channel is opened twice")
         channel = self._add(message.channel)
         if message.transport is m.Transport.TCP:
-            self._accept(channel, message)
+            self._acceptor.accept(channel, message)
         else:
             channel.refuse(DialError(Cause.GENERAL, "only TCP is available yet"))
 

@@ -9,9 +9,8 @@ import gevent
 from gevent.pool import Group
 
 from linksocks.errors import Cause, DialError
-from linksocks.net.dial import dial
+from linksocks.net.egress import Egress
 from linksocks.net.greenlets import name_current
-from linksocks.net.resolve import Resolver
 from linksocks.net.sockets import shown
 from linksocks.tunnel.channel import Channel
 from linksocks.tunnel.relay import Relay
@@ -27,15 +26,15 @@ log = logging.getLogger(__name__)
 
 
 class Outbound:
-    """Dials and relays, a greenlet for each channel."""
+    """The acceptor that dials and relays, a greenlet for each channel."""
 
-    def __init__(self, resolver: Resolver) -> None:
-        self._resolver = resolver
+    def __init__(self, egress: Egress) -> None:
+        self._egress = egress
         self._relays = Group()
         self._draining = False
 
     def accept(self, channel: Channel, connect: Connect) -> None:
-        """The `accept` of a link: takes the channel and returns at once."""
+        """Takes a stream, and returns at once."""
         if self._draining:
             channel.refuse(DialError(Cause.GENERAL, "the server is stopping"))
         elif len(self._relays) >= MAX_RELAYS:
@@ -50,7 +49,7 @@ class Outbound:
         name_current(f"outbound {target}")
         sock = None
         try:
-            sock = dial(self._resolver, host, port, CONNECT_TIMEOUT)
+            sock = self._egress.dial(host, port, CONNECT_TIMEOUT)
             log.debug("connected to %s", target)
             channel.accept()
         except DialError as error:

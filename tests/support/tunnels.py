@@ -17,10 +17,11 @@ import gevent
 from gevent import socket
 
 from linksocks.errors import LinkClosed
+from linksocks.net.egress import Direct
 from linksocks.net.resolve import Resolver
 from linksocks.net.websocket import WebSocket
 from linksocks.tunnel.inbound import Inbound
-from linksocks.tunnel.link import Accept, Link, refuse_all
+from linksocks.tunnel.link import NOBODY, Acceptor, Link
 from linksocks.tunnel.outbound import Outbound
 from linksocks.tunnel.terms import Terms, first_window
 from linksocks.wire import messages as m
@@ -88,9 +89,9 @@ class Tunnel:
         terms = Terms(1, extensions(kind, max_window), max_window)
         self.wire, far = socket.socketpair()
         self._resolver = Resolver()
-        self.outbound = Outbound(self._resolver)
+        self.outbound = Outbound(Direct(self._resolver))
         self.client = Link(WebSocket(self.wire, client=True, name="server"), terms)
-        self.server = Link(WebSocket(far, client=False, name="client"), terms, self.outbound.accept)
+        self.server = Link(WebSocket(far, client=False, name="client"), terms, self.outbound)
         self.inbound = Inbound(_listener(), lambda: self.client)
         self.inbound.start()
         self._links = [gevent.spawn(_run, link) for link in (self.client, self.server)]
@@ -129,7 +130,7 @@ class Peer:
     """The other end of `link`, by hand. `client`: which side the peer plays."""
 
     def __init__(
-        self, kind: str, *, client: bool, accept: Accept = refuse_all, window: int = 0, max_window: int = 0
+        self, kind: str, *, client: bool, acceptor: Acceptor = NOBODY, window: int = 0, max_window: int = 0
     ) -> None:
         max_window = max_window or MAX_WINDOW
         agreed = extensions(kind, window or max_window)
@@ -137,7 +138,7 @@ class Peer:
         self.socket = theirs
         self._websocket = WebSocket(theirs, client=client, name="link under test")
         self.link = Link(
-            WebSocket(ours, client=not client, name="peer"), Terms(1, agreed, max_window), accept
+            WebSocket(ours, client=not client, name="peer"), Terms(1, agreed, max_window), acceptor
         )
         self._run = gevent.spawn(_run, self.link)
 

@@ -22,7 +22,7 @@ class Taken:
     def __init__(self) -> None:
         self.sinks: list[Slow] = []
 
-    def __call__(self, channel: Channel, connect: m.Connect) -> None:
+    def accept(self, channel: Channel, connect: m.Connect) -> None:
         self.sinks.append(Slow(channel))
 
 
@@ -89,7 +89,7 @@ def test_a_side_that_does_not_dial_refuses() -> None:
 
 def test_udp_is_refused() -> None:
     taken = Taken()
-    with Peer("ours", client=True, accept=taken) as peer:
+    with Peer("ours", client=True, acceptor=taken) as peer:
         peer.send(m.Connect(A, transport=m.Transport.UDP))
         assert not peer.expect(m.ConnectResponse).success
         assert not taken.sinks
@@ -97,7 +97,7 @@ def test_udp_is_refused() -> None:
 
 def test_one_id_opened_twice_ends_the_link() -> None:
     taken = Taken()
-    with Peer("ours", client=True, accept=taken) as peer:
+    with Peer("ours", client=True, acceptor=taken) as peer:
         peer.send(m.Connect(A, "127.0.0.1", 80), m.Connect(A, "127.0.0.1", 80))
         assert peer.closed().code == 1002
         assert [sink.end() for sink in taken.sinks] == ["reset: the link was lost"]
@@ -106,7 +106,7 @@ def test_one_id_opened_twice_ends_the_link() -> None:
 class TestResume:
     def test_an_unknown_channel_has_expired(self) -> None:
         taken = Taken()
-        with Peer("foreign", client=True, accept=taken) as peer:
+        with Peer("foreign", client=True, acceptor=taken) as peer:
             peer.send(m.Connect(A, "127.0.0.1", 80, resume=True))
             assert peer.expect(m.Disconnect) == m.Disconnect(A, "channel expired")
             assert not taken.sinks
@@ -114,7 +114,7 @@ class TestResume:
     def test_a_known_channel_ends_here_too(self) -> None:
         """The peer forgets it with our answer, so nobody else would ever close it."""
         taken = Taken()
-        with Peer("foreign", client=True, accept=taken) as peer:
+        with Peer("foreign", client=True, acceptor=taken) as peer:
             peer.send(m.Connect(A, "127.0.0.1", 80), m.Connect(A, "127.0.0.1", 80, resume=True))
             assert peer.expect(m.Disconnect) == m.Disconnect(A, "channel expired")
             assert [sink.end() for sink in taken.sinks] == ["reset: channel expired"]
@@ -122,7 +122,7 @@ class TestResume:
 
 def test_an_id_may_be_used_again_and_the_late_end_of_its_first_user_does_not_matter() -> None:
     taken = Taken()
-    with Peer("ours", client=True, accept=taken) as peer:
+    with Peer("ours", client=True, acceptor=taken) as peer:
         peer.send(m.Connect(A, "127.0.0.1", 80), m.Disconnect(A), m.Connect(A, "127.0.0.1", 80))
         peer.fence()
         first, second = taken.sinks

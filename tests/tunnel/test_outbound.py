@@ -10,8 +10,8 @@ import pytest
 from gevent import socket
 from gevent.event import Event
 
+from linksocks.net.egress import Direct
 from linksocks.net.resolve import Resolver
-from linksocks.tunnel import outbound as outbounds
 from linksocks.tunnel.outbound import Outbound
 from linksocks.wire import messages as m
 from tests.support import socks
@@ -26,9 +26,9 @@ both_kinds = pytest.mark.parametrize("kind", KINDS)
 @contextmanager
 def dialling(kind: str) -> Iterator[tuple[Peer, Outbound]]:
     resolver = Resolver()
-    outbound = Outbound(resolver)
+    outbound = Outbound(Direct(resolver))
     try:
-        with Peer(kind, client=True, accept=outbound.accept) as peer:
+        with Peer(kind, client=True, acceptor=outbound) as peer:
             yield peer, outbound
     finally:
         outbound.stop()
@@ -40,8 +40,8 @@ class Gate:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reached, self.open = Event(), Event()
-        self._dial = outbounds.dial
-        monkeypatch.setattr(outbounds, "dial", self._wait)
+        self._dial = Direct.dial
+        monkeypatch.setattr(Direct, "dial", lambda *args: self._wait(*args))
 
     def _wait(self, *args: Any) -> socket.socket:
         self.reached.set()
