@@ -41,7 +41,7 @@ class Gate:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reached, self.open = Event(), Event()
         self._dial = Direct.dial
-        monkeypatch.setattr(Direct, "dial", lambda *args: self._wait(*args))
+        monkeypatch.setattr(Direct, "dial", lambda *args: self._wait(*args))  # noqa: PLW0108 - for the instance
 
     def _wait(self, *args: Any) -> socket.socket:
         self.reached.set()
