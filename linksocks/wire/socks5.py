@@ -17,19 +17,17 @@ Any phase ends in FAILED by a SocksError, whose `reply` is what to send before c
 from __future__ import annotations
 
 import hmac
-import ipaddress
 from collections.abc import Callable
 from enum import Enum, IntEnum
 from typing import NamedTuple
 
 from linksocks.errors import Cause, SocksError
+from linksocks.wire.socks5_address import address_size, is_known, pack_address, parse_address
 
 # Replies beside those of `errors.Cause` (RFC 1928 section 6).
 SUCCEEDED = 0
 COMMAND_NOT_SUPPORTED = 7
 ADDRESS_TYPE_NOT_SUPPORTED = 8
-
-IPV4, DOMAIN, IPV6 = 1, 3, 4
 
 NO_AUTH, USER_PASSWORD, NONE_ACCEPTABLE = 0x00, 0x02, 0xFF
 
@@ -54,16 +52,7 @@ class Request(NamedTuple):
 
 def reply(code: int, host: str = "0.0.0.0", port: int = 0) -> bytes:
     """The reply to a request: 0, a Cause or another code, and the address that is bound."""
-    return bytes((5, code, 0)) + _pack_host(host) + port.to_bytes(2)
-
-
-def _pack_host(host: str) -> bytes:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        name = host.encode()
-        return bytes((DOMAIN, len(name))) + name
-    return bytes((IPV4 if address.version == 4 else IPV6,)) + address.packed
+    return bytes((5, code, 0)) + pack_address(host, port)
 
 
 class Phase(Enum):
@@ -140,32 +129,17 @@ class Socks5Server:
 
     def _ask(self, message: bytes) -> bytes:
         code, kind = message[1], message[3]
-        parse = _HOSTS.get(kind)
-        if parse is None:
+        if not is_known(kind):
             raise SocksError(f"unknown address type {kind}", reply(ADDRESS_TYPE_NOT_SUPPORTED))
         if code not in (Command.CONNECT, Command.UDP_ASSOCIATE):
             raise SocksError(f"command {code} is not supported", reply(COMMAND_NOT_SUPPORTED))
-        self.request = Request(Command(code), parse(message[4:-2]), int.from_bytes(message[-2:]))
+        try:
+            self.request = Request(Command(code), *parse_address(message[3:]))
+        except SocksError as error:
+            error.reply = reply(Cause.GENERAL)
+            raise
         self.phase = Phase.DONE
         return b""
-
-
-def _parse_domain(raw: bytes) -> str:
-    """A name of printable characters; RFC 1928 does not say which, so IDNs may come as UTF-8."""
-    try:
-        name = raw[1:].decode()
-    except UnicodeDecodeError as error:
-        raise SocksError("a domain name that is not UTF-8", reply(Cause.GENERAL)) from error
-    if not name or not name.isprintable():
-        raise SocksError(f"no domain name: {name!r}", reply(Cause.GENERAL))
-    return name
-
-
-_HOSTS: dict[int, Callable[[bytes], str]] = {
-    IPV4: lambda raw: str(ipaddress.IPv4Address(raw)),
-    DOMAIN: _parse_domain,
-    IPV6: lambda raw: str(ipaddress.IPv6Address(raw)),
-}
 
 
 # How many bytes a message has, as far as its front tells: more than are there while it is not whole.
@@ -185,12 +159,8 @@ def _login_size(front: bytes) -> int:
 
 
 def _request_size(front: bytes) -> int:
-    """version(1) command(1) reserved(1) type(1) address port(2), where a domain has its length before it"""
-    if len(front) < 4:
-        return 4
-    if front[3] == DOMAIN:
-        return 7 + front[4] if len(front) >= 5 else 5
-    return {IPV4: 10, IPV6: 22}.get(front[3], 4)
+    """version(1) command(1) reserved(1) address"""
+    return 3 + address_size(front[3:])
 
 
 class Step(NamedTuple):
