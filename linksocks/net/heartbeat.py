@@ -1,4 +1,4 @@
-"""Pings a peer, and notices when it is dead: when it sends nothing, or takes nothing.
+"""Pings a peer, and notices when it is dead: when it sends nothing, or takes nothing. Tells whether it is there now.
 
 One timer for each WebSocket looks at counters that reading and writing keep anyway. A deadline on each read and
 write would start and stop a timer for every message.
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 import gevent
+from gevent.event import AsyncResult
 
 from linksocks.net.writer import Writer
 
@@ -27,15 +28,17 @@ class Heartbeat:
     """Beats until `stop`. `dead` hears, once, why the peer counts as dead; it must not wait."""
 
     def __init__(self, writer: Writer, dead: Callable[[str], None]) -> None:
-        self.received = 0
-        """Bytes from the peer; the reader counts."""
         self.listening = False
         """Whether the reader waits for bytes; while it is held up, a peer's silence means nothing."""
+        self._received = 0  # bytes from the peer
         self._writer = writer
         self._dead = dead
         self._beats = 0
         self._heard = self._written = 0  # the counters at the last beat
         self._mute = self._stuck = 0  # beats in which they stood still
+        self._asked: AsyncResult[bool] | None = (
+            None  # whether a peer that was asked says anything, until it does
+        )
         interval = min(PING_INTERVAL, SILENCE) / _BEATS
         self._patience = round(SILENCE / interval)
         self._beats_to_ping = round(PING_INTERVAL / interval)
@@ -45,11 +48,35 @@ class Heartbeat:
     def stop(self) -> None:
         """Beats no more."""
         self._timer.close()
+        self._tell(responsive=False)
+
+    def on_received(self, count: int) -> None:
+        """The reader has got `count` bytes."""
+        self._received += count
+        if self._asked is not None:
+            self._tell(responsive=True)
+
+    def responsive(self, timeout: float) -> bool:
+        """Whether the peer was heard since the last beat, or else says anything to a ping within `timeout` seconds.
+
+        All who ask share one ping: until it is answered, another one would say nothing more.
+        """
+        if self._received != self._heard:
+            return True
+        if self._asked is None:
+            self._asked = AsyncResult()
+            self._writer.ping()
+        return bool(self._asked.wait(timeout))
+
+    def _tell(self, *, responsive: bool) -> None:
+        if self._asked is not None:
+            self._asked.set(responsive)
+            self._asked = None
 
     def _beat(self) -> None:
-        self._mute = self._mute + 1 if self.listening and self.received == self._heard else 0
+        self._mute = self._mute + 1 if self.listening and self._received == self._heard else 0
         self._stuck = self._stuck + 1 if self._writer.blocked and self._writer.written == self._written else 0
-        self._heard, self._written = self.received, self._writer.written
+        self._heard, self._written = self._received, self._writer.written
         self._beats += 1
         if max(self._mute, self._stuck) > self._patience:
             self.stop()

@@ -124,7 +124,7 @@ class WebSocket:
         if not count:
             raise self._vanished("the connection ended without a close frame")
         self._receiver.received(count)
-        self._heartbeat.received += count
+        self._heartbeat.on_received(count)
         self._unyielded += count
         if self._unyielded >= _YIELD:
             self._unyielded = 0
@@ -143,6 +143,14 @@ class WebSocket:
             self.close(CloseCode.NORMAL if code == 1005 else code)
             self._peer_closed = True
             raise LinkClosed(code, reason)
+
+    # -- any greenlet may call these
+
+    def responsive(self, timeout: float) -> bool:
+        """Whether the peer was heard lately, or is within `timeout` seconds; False from the close on."""
+        if self._state is not State.OPEN:
+            return False
+        return self._heartbeat.responsive(timeout) and self._state is State.OPEN
 
     # -- writing: any greenlet may call these; none of them waits
 

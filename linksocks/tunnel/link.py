@@ -216,6 +216,10 @@ class Link:
         """How many channels are open."""
         return len(self._channels)
 
+    def responsive(self, timeout: float) -> bool:
+        """Whether the peer was heard in the last seconds, or answers a ping within `timeout`; False once it ends."""
+        return self._websocket.responsive(timeout)
+
     def drained(self, timeout: float) -> bool:
         """Waits `timeout` seconds at most until no channel is open; whether that is so."""
         return self._empty.wait(timeout)

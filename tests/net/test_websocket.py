@@ -17,7 +17,18 @@ from linksocks.errors import FrameError, LinkClosed
 from linksocks.net import heartbeat
 from linksocks.net import websocket as module
 from linksocks.net.websocket import WebSocket
-from tests.support.rawsocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, RawPeer, frame, turns
+from tests.support.rawsocket import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PATIENCE,
+    PING,
+    PONG,
+    TEXT,
+    RawPeer,
+    frame,
+    turns,
+)
 
 SIDES = pytest.mark.parametrize("client", [True, False], ids=["client", "server"])
 
@@ -278,6 +289,58 @@ def test_of_a_flood_of_pings_the_latest_is_answered():
         assert {got.opcode for got in answers} == {PONG}
         assert answers[-1].payload == b"4999"
         assert len(answers) < 100
+
+
+# Asked whether it is there
+
+
+def test_a_peer_that_was_heard_lately_is_responsive_without_a_ping():
+    with pair() as (websocket, peer):
+        peer.send(BINARY, b"heard")
+        websocket.receive()
+        assert websocket.responsive(0)
+        websocket.close(1000)
+        assert peer.read().opcode == CLOSE
+
+
+@pytest.mark.parametrize("said", [frame(PONG, masked=False), b"\x82"], ids=["pong", "any byte"])
+def test_all_who_ask_share_a_ping(said):
+    with pair() as (websocket, peer):
+        reader = gevent.spawn(ended, websocket)
+        asking = [gevent.spawn(websocket.responsive, PATIENCE) for _ in range(3)]
+        assert peer.read().opcode == PING
+        peer.sock.sendall(said)
+        assert [asker.get() for asker in asking] == [True] * 3
+        websocket.close(1000)
+        assert peer.read().opcode == CLOSE
+        peer.sock.close()
+        reader.join()
+
+
+def test_a_silent_peer_is_not_responsive(monkeypatch):
+    monkeypatch.setattr(heartbeat, "PING_INTERVAL", 0.05)  # what was heard before the last beat is forgotten
+    with pair() as (websocket, peer):
+        peer.send(BINARY, b"heard")
+        websocket.receive()
+        gevent.sleep(0.05)
+        assert not websocket.responsive(0.01)
+
+
+@pytest.mark.parametrize("end", ["closed by us", "closed by the peer", "lost"])
+def test_nobody_waits_for_a_peer_that_is_gone(end):
+    with pair() as (websocket, peer):
+        asking = gevent.spawn(websocket.responsive, 3600)
+        assert peer.read().opcode == PING
+        if end == "closed by us":
+            websocket.close(1000)
+        if end == "lost":
+            peer.sock.close()
+        else:
+            peer.close()
+        ended(websocket)
+        websocket.finish()
+        assert not asking.get(timeout=PATIENCE)
+        assert not websocket.responsive(3600)
 
 
 # Deadlines

@@ -10,6 +10,7 @@ from linksocks.tunnel import link as links
 from linksocks.tunnel.channel import Channel
 from linksocks.wire import messages as m
 from linksocks.wire.codec import pack
+from linksocks.wire.frames import CloseCode
 from tests.support.tunnels import KINDS, PATIENCE, Peer
 from tests.tunnel.test_channel import Slow, connected
 
@@ -142,6 +143,14 @@ def test_channels_end_with_their_link_and_no_new_ones_begin() -> None:
         assert peer.link.drained(PATIENCE)
         with pytest.raises(DialError, match="the link was lost"):
             peer.link.open()
+
+
+def test_a_link_tells_whether_its_peer_is_there() -> None:
+    with Peer("ours", client=True) as peer:
+        peer.fence()
+        assert peer.link.responsive(0)
+        peer.link.close(CloseCode.NORMAL)
+        assert not peer.link.responsive(0)
 
 
 def test_channels_are_served_in_turn() -> None:
