@@ -1,10 +1,10 @@
-"""The server: accepts links, and dials for the clients that hold a forward token."""
+"""The server: accepts links, and gives each client what its token grants."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from gevent.event import Event
@@ -15,12 +15,20 @@ from linksocks.net.egress import Direct
 from linksocks.net.listen import bind, listen
 from linksocks.net.resolve import Resolver
 from linksocks.net.sockets import shown
+from linksocks.net.websocket import WebSocket
+from linksocks.server.autonomy import Autonomy
+from linksocks.server.grants import Connector, Forward, Reverse
+from linksocks.server.groups import Group
 from linksocks.server.login import log_in
-from linksocks.server.tokens import TokenTable
+from linksocks.server.ports import PortPool
+from linksocks.server.tokens import Grant, Manage, Token, TokenTable, may_not_manage
 from linksocks.server.web import create_app
-from linksocks.tunnel.link import Link
+from linksocks.tunnel.inbound import Inbound
+from linksocks.tunnel.link import Acceptor, Link
 from linksocks.tunnel.outbound import Outbound
 from linksocks.tunnel.terms import Terms, offered
+from linksocks.wire import messages as m
+from linksocks.wire.auth import token_hash
 from linksocks.wire.frames import CloseCode
 
 _FAREWELL: Final = 5.0
@@ -30,18 +38,33 @@ log = logging.getLogger("linksocks.server")
 
 
 class ServerRole:
-    """A server on `ws_host:ws_port` for clients with one of `tokens`. `buffer_size`: bytes held for one channel."""
+    """A server on `ws_host:ws_port`. Nobody gets in until there are tokens.
 
-    def __init__(self, *, ws_host: str, ws_port: int, tokens: Sequence[str], buffer_size: int) -> None:
+    `buffer_size`: bytes held for one channel. `socks_host` and `port_pool` are for the ports of reverse tokens, which
+    open with the first provider, or with `socks_no_wait` at once; `fast_open` tells their applications that they are
+    connected before they are. `connector_wait`: seconds that a connector's channel waits for a provider.
+    """
+
+    def __init__(
+        self,
+        *,
+        ws_host: str,
+        ws_port: int,
+        buffer_size: int,
+        socks_host: str = "127.0.0.1",
+        port_pool: tuple[int, int] = (1024, 10240),
+        socks_no_wait: bool = False,
+        fast_open: bool = False,
+        connector_wait: float = 5.0,
+    ) -> None:
         self._address = (ws_host, ws_port)
         self._max_window = buffer_size
         self._extensions = offered(buffer_size)
         self._tokens = TokenTable()
-        for token in tokens:
-            try:
-                self._tokens.add_forward(token)
-            except ValueError as error:
-                raise ConfigError(str(error)) from error
+        self._ports = PortPool(socks_host, *port_pool)
+        self._socks_no_wait = socks_no_wait
+        self._fast_open = fast_open
+        self._connector_wait = connector_wait
         self._resolver = Resolver()
         self._outbound = Outbound(Direct(self._resolver))
         self._links: set[Link] = set()
@@ -52,6 +75,51 @@ class ServerRole:
         self._stopped = Event()
         self.port = 0
         """The port that was opened, from `start` on."""
+
+    # -- tokens; each method raises ConfigError for a token that can't be
+
+    def add_forward_token(self, token: str) -> None:
+        """Lets in forward clients: the server dials for them."""
+        self._tokens.add(token, Forward(self._outbound))
+
+    def add_reverse_token(self, token: str, *, port: int, username: str = "", password: str = "") -> int:
+        """Lets in providers, and applications on a port: the given one, or with 0 one of the pool. Returns it.
+
+        Applications need a password where a name or a password is given. Raises ListenError.
+        """
+        serve = partial(Inbound, username=username, password=password, fast_open=self._fast_open)
+        group = Group(self._connector_wait)
+        grant = Reverse(group, self._ports, port, token_hash(token), serve)
+        try:
+            self._tokens.add(token, grant)
+            if self._socks_no_wait:
+                grant.prepare()
+        except BaseException:
+            grant.stop()
+            raise
+        return grant.port
+
+    def add_autonomous_token(self, token: str) -> None:
+        """Lets in providers that manage their own connector tokens."""
+        self._tokens.add(token, Autonomy(self._tokens, self._connector_wait))
+
+    def add_connector_token(self, token: str, reverse_token: str) -> None:
+        """Lets in connectors, for the providers of `reverse_token`."""
+        owner = self._tokens.find(token_hash(reverse_token))
+        if owner is None or not isinstance(owner.grant, Reverse):
+            raise ConfigError(
+                "reverse token does not exist, or its providers manage their connectors themselves"
+            )
+        self._tokens.add(token, Connector(owner.grant.group), owner.grant)
+
+    def remove_token(self, token: str) -> bool:
+        """Ends all that `token` let in, its connector tokens too. Whether there was one."""
+        found = self._tokens.find(token_hash(token))
+        if found is not None:
+            self._tokens.remove(found)
+        return found is not None
+
+    # -- its life
 
     def start(self) -> None:
         """Opens the port. Raises ListenError."""
@@ -74,12 +142,16 @@ class ServerRole:
         self._http.close()
         deadline = time.monotonic() + grace
         log.info("stopping: %d channels have %g s to end", sum(link.channels for link in self._links), grace)
-        self._outbound.drain(grace)
+        for grant in self._grants():
+            grant.drain(max(0.0, deadline - time.monotonic()))
+        self._outbound.drain(max(0.0, deadline - time.monotonic()))
         for link in list(self._links):
             link.drained(max(0.0, deadline - time.monotonic()))
         for link in list(self._links):
             link.close(CloseCode.GOING_AWAY, "the server is stopping")
         self._no_links.wait(_FAREWELL)
+        for grant in self._grants():
+            grant.stop()
         self._outbound.stop()
         self._http.stop(timeout=0)
         self._resolver.close()
@@ -89,23 +161,42 @@ class ServerRole:
         """A WebSocket's whole life, in its own greenlet."""
         name = accepted.websocket.name
         try:
-            version = log_in(accepted, self._tokens)
+            login = log_in(accepted, self._tokens)
         except (AuthError, LinkError) as error:
             log.warning("%s: refused: %s", name, error)
             return
         except LinkClosed as error:
             log.info("%s: left before its login: %s", name, error)
             return
-        terms = Terms(version, self._extensions.agreed(accepted.offered), self._max_window)
-        link = Link(accepted.websocket, terms, self._outbound)
+        terms = Terms(login.version, self._extensions.agreed(accepted.offered), self._max_window)
+        with login.token.grant.admit(partial(_link, accepted.websocket, terms), login.instance) as link:
+            self._hold(link, login.token)
+
+    def _hold(self, link: Link, token: Token) -> None:
+        """From the login to the end of the link."""
         self._links.add(link)
         self._no_links.clear()
-        log.info("%s: client logged in", name)
+        token.links.add(link)
+        log.info("%s: %s logged in", link.name, token.grant.client)
         try:
             link.run()
         except LinkClosed as error:
-            log.info("%s: client left: %s", name, error)
+            log.info("%s: %s left: %s", link.name, token.grant.client, error)
         finally:
+            token.links.discard(link)
             self._links.discard(link)
             if not self._links:
                 self._no_links.set()
+
+    def _grants(self) -> list[Grant]:
+        return [token.grant for token in self._tokens]
+
+
+def _link(websocket: WebSocket, terms: Terms, acceptor: Acceptor, manage: Manage = may_not_manage) -> Link:
+    """A link whose client hears from `manage` when it asks for connector tokens."""
+
+    def on_connector(message: m.Connector) -> None:
+        link.send(manage(message))
+
+    link = Link(websocket, terms, acceptor, {m.Connector.type: on_connector})
+    return link

@@ -5,30 +5,105 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeAlias
 
+from linksocks.errors import ConfigError
+from linksocks.tunnel.link import Acceptor, Link
 from linksocks.wire.auth import token_hash
+from linksocks.wire.frames import CloseCode
+from linksocks.wire.messages import Connector, ConnectorResponse
+
+RESERVED: Final = "anonymous"
+"""What a client without a token calls itself (PROTOCOL section 2.2)."""
+
+Manage: TypeAlias = Callable[[Connector], ConnectorResponse]
+"""Answers a provider that adds or removes a connector token."""
+
+
+def may_not_manage(message: Connector) -> ConnectorResponse:
+    """The answer to all others."""
+    return ConnectorResponse(message.channel, False, "this token may not manage connector tokens")
+
+
+class MakeLink(Protocol):
+    """Gives a client its link."""
+
+    def __call__(self, acceptor: Acceptor, manage: Manage = may_not_manage, /) -> Link: ...
+
+
+class Grant:
+    """What a token lets a client do."""
+
+    client: str
+    """What its client is, in a word."""
+    reverse = False
+    """Whether it is a provider."""
+
+    def prepare(self) -> None:
+        """Before the client is told that it is in. Raises ListenError."""
+
+    def admit(self, make: MakeLink, instance: bytes) -> AbstractContextManager[Link]:
+        """The client's link; inside the context it takes part. `instance` names the client."""
+        raise NotImplementedError
+
+    def drain(self, timeout: float) -> None:
+        """Opens nothing new, and waits `timeout` seconds at most for the end of what there is."""
+
+    def stop(self) -> None:
+        """Ends all that is only this grant's."""
+
+
+@dataclass(eq=False, slots=True)
+class Token:
+    """An accepted token: what it grants, and the links that it let in. It goes when `parent` goes."""
+
+    digest: str = field(repr=False)
+    grant: Grant
+    parent: Grant | None
+    links: set[Link] = field(default_factory=set)
 
 
 class TokenTable:
-    """Forward tokens, by their hash. `anonymous` is reserved (PROTOCOL section 2.2)."""
+    """All tokens of a server, by their hash."""
 
     def __init__(self) -> None:
         # A dict finds a key faster the less of it is unlike. The keys are made with a secret of this process,
         # so how long a look-up takes tells nothing about the hashes.
         self._secret = secrets.token_bytes(32)
-        self._forward: dict[bytes, str] = {}
+        self._tokens: dict[bytes, Token] = {}
 
-    def add_forward(self, token: str) -> None:
-        """Accepts `token`. Raises ValueError for one that can't be."""
-        if not token or token == "anonymous":
-            raise ValueError("a token can't be empty or 'anonymous', which is reserved")
+    def __iter__(self) -> Iterator[Token]:
+        return iter(list(self._tokens.values()))
+
+    def add(self, token: str, grant: Grant, parent: Grant | None = None) -> Token:
+        """Accepts `token`. Raises ConfigError for one that can't be."""
+        if not token or token == RESERVED:
+            raise ConfigError(f"a token can't be empty or {RESERVED!r}, which is reserved")
         digest = token_hash(token)
-        self._forward[self._key(digest)] = digest
+        if self.find(digest) is not None:
+            raise ConfigError("token already exists")
+        accepted = self._tokens[self._key(digest)] = Token(digest, grant, parent)
+        return accepted
 
-    def is_forward(self, digest: str) -> bool:
-        """Whether `digest`, as it stands in a URL, is the hash of a forward token."""
-        kept = self._forward.get(self._key(digest))
-        return kept is not None and hmac.compare_digest(kept.encode(), digest.encode())
+    def find(self, digest: str) -> Token | None:
+        """The token whose hash is `digest`, as it stands in a URL."""
+        token = self._tokens.get(self._key(digest))
+        if token is None or not hmac.compare_digest(token.digest.encode(), digest.encode()):
+            return None
+        return token
+
+    def remove(self, token: Token) -> None:
+        """Accepts `token` no more, nor those that it is the parent of, and ends what they let in."""
+        gone = [each for each in self if each is token or each.parent is token.grant]
+        for each in gone:
+            del self._tokens[self._key(each.digest)]
+        for each in gone:
+            each.grant.stop()
+            for link in list(each.links):
+                link.close(CloseCode.POLICY, "token removed")
 
     def _key(self, digest: str) -> bytes:
         return hashlib.blake2b(digest.encode(), key=self._secret).digest()

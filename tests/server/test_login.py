@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 
 import gevent
 import pytest
 from gevent import socket
 
-from linksocks.errors import AuthError, LinkClosed, LinkError
+from linksocks.errors import AuthError, LinkClosed, LinkError, ListenError
 from linksocks.net.accept import MAX_LOGIN_MESSAGE, Accepted
 from linksocks.net.websocket import WebSocket
 from linksocks.server import login as module
 from linksocks.server.login import log_in
-from linksocks.server.tokens import TokenTable
+from linksocks.server.tokens import Grant, TokenTable
 from linksocks.wire.auth import token_hash
 from linksocks.wire.extensions import Extensions
 from tests.support.leaks import nothing_left
@@ -23,6 +24,19 @@ HASH = token_hash("secret")
 INSTANCE = bytes(range(16))
 
 
+class ReverseGrant(Grant):
+    """Prepared as often as `prepare` was called; fails when it is told to."""
+
+    reverse = True
+    prepared = 0
+    failure: ListenError | None = None
+
+    def prepare(self) -> None:
+        if self.failure:
+            raise self.failure
+        self.prepared += 1
+
+
 def auth(token: bytes = b"secret", *, reverse: int = 0, version: int = 1) -> bytes:
     return bytes([version, 1, len(token)]) + token + bytes([reverse]) + INSTANCE
 
@@ -30,7 +44,8 @@ def auth(token: bytes = b"secret", *, reverse: int = 0, version: int = 1) -> byt
 @pytest.fixture
 def tokens() -> TokenTable:
     tokens = TokenTable()
-    tokens.add_forward("secret")
+    tokens.add("secret", Grant())
+    tokens.add("reverse", ReverseGrant())
     return tokens
 
 
@@ -66,7 +81,8 @@ def test_refusals_end_with_1008(ends, tokens):
 def test_by_url(ends, tokens, reverse):
     websocket, peer = ends
     query = {"token": HASH} | ({} if reverse is None else {"reverse": reverse})
-    assert log_in(accepted(websocket, **query), tokens) == 1
+    login = log_in(accepted(websocket, **query), tokens)
+    assert (login.token.digest, login.version) == (HASH, 1)
     assert peer.read().payload == b"\x01\x02\x01"
 
 
@@ -92,6 +108,47 @@ def test_by_url_refused(ends, tokens, query, reason):
     assert peer.read().payload == b"\x01\x02\x00" + bytes([len(reason)]) + reason.encode()
 
 
+@pytest.mark.parametrize("reverse", [None, "true", "1"])
+def test_a_provider_by_url(ends, tokens, reverse):
+    websocket, peer = ends
+    query = {"token": token_hash("reverse")} | ({} if reverse is None else {"reverse": reverse})
+    assert log_in(accepted(websocket, **query), tokens).token.grant.prepared == 1
+    assert peer.read().payload == b"\x01\x02\x01"
+
+
+@pytest.mark.parametrize("reverse", ["false", "0", "TRUE", ""])
+def test_a_reverse_token_is_for_providers_only(ends, tokens, reverse):
+    websocket, _ = ends
+    with pytest.raises(AuthError, match=r"^invalid token$"):
+        log_in(accepted(websocket, token=token_hash("reverse"), reverse=reverse), tokens)
+
+
+@pytest.mark.parametrize(
+    ("instance", "named"),
+    [
+        (str(uuid.UUID(bytes=INSTANCE)), True),
+        ("", False),
+        ("nonsense", False),
+        (str(uuid.UUID(int=0)), False),
+    ],
+)
+def test_a_client_has_an_instance_and_gets_one_if_it_has_none(ends, tokens, instance, named):
+    websocket, _ = ends
+    query = {"token": HASH, "instance": instance}
+    one, two = (log_in(accepted(websocket, **query), tokens).instance for _ in range(2))
+    assert (one == INSTANCE, one == two) == (named, named)
+
+
+def test_a_port_that_can_not_be_opened_is_no_refusal(ends, tokens):
+    """A refused token is final for a client; a port may be free a minute later."""
+    websocket, peer = ends
+    tokens.find(token_hash("reverse")).grant.failure = ListenError("in use")
+    with pytest.raises(LinkError, match="in use") as caught:
+        log_in(accepted(websocket, token=token_hash("reverse"), reverse="1"), tokens)
+    assert not isinstance(caught.value, AuthError)
+    assert peer.read().code == 1011
+
+
 # By a message
 
 
@@ -100,7 +157,8 @@ def test_by_url_refused(ends, tokens, query, reason):
 def test_in_band_in_the_version_of_the_client(ends, tokens, opcode, version):
     websocket, peer = ends
     peer.send(opcode, auth(version=version) + b"trailing")
-    assert log_in(accepted(websocket), tokens) == version
+    login = log_in(accepted(websocket), tokens)
+    assert (login.token.digest, login.version, login.instance) == (HASH, version, INSTANCE)
     assert peer.read().payload == bytes([version, 2, 1])
 
 
@@ -111,6 +169,7 @@ def test_in_band_in_the_version_of_the_client(ends, tokens, opcode, version):
         (auth(HASH.encode()), b"invalid token"),
         (auth(b""), b"invalid token"),
         (auth(reverse=1), b"invalid token"),
+        (auth(b"reverse"), b"invalid token"),
         (auth(b"\xff\xff"), b"invalid auth message: "),
         (auth()[:-1], b"invalid auth message: "),
         (b"\x11" + auth()[1:], b"invalid auth message: "),

@@ -56,7 +56,7 @@ class TestStart:
     @pytest.mark.parametrize("token", ["", "anonymous"])
     def test_a_token_that_can_not_be(self, token: str) -> None:
         with pytest.raises(ConfigError, match="token"):
-            server_role(tokens=[token])
+            server_role(token="").add_forward_token(token)
 
     def test_a_port_in_use(self) -> None:
         with (

@@ -1,18 +1,19 @@
-"""The token table: exact hashes only, and no token kept."""
+"""The token table: exact hashes only, no token kept, and what goes with a removed one."""
 
 from __future__ import annotations
 
 import pytest
 
-from linksocks.server.tokens import TokenTable
+from linksocks.errors import ConfigError
+from linksocks.server.tokens import Grant, TokenTable
 from linksocks.wire.auth import token_hash
 
 
 @pytest.fixture
 def table() -> TokenTable:
     table = TokenTable()
-    table.add_forward("secret")
-    table.add_forward("grün")
+    table.add("secret", Grant())
+    table.add("grün", Grant())
     return table
 
 
@@ -22,7 +23,7 @@ def test_the_hash_is_sha256():
 
 @pytest.mark.parametrize("token", ["secret", "grün"])
 def test_known(table, token):
-    assert table.is_forward(token_hash(token))
+    assert table.find(token_hash(token)).digest == token_hash(token)
 
 
 @pytest.mark.parametrize(
@@ -39,20 +40,39 @@ def test_known(table, token):
     ],
 )
 def test_unknown(table, digest):
-    assert not table.is_forward(digest)
-    assert not TokenTable().is_forward(digest)
+    assert table.find(digest) is None
+    assert TokenTable().find(digest) is None
 
 
-@pytest.mark.parametrize("token", ["", "anonymous"])
-def test_tokens_that_can_not_be(table, token):
-    with pytest.raises(ValueError, match="reserved"):
-        table.add_forward(token)
-    assert not table.is_forward(token_hash(token))
+@pytest.mark.parametrize(
+    ("token", "reason"), [("", "reserved"), ("anonymous", "reserved"), ("secret", "token already exists")]
+)
+def test_tokens_that_can_not_be(table, token, reason):
+    with pytest.raises(ConfigError, match=reason):
+        table.add(token, Grant())
+    assert len(list(table)) == 2
+
+
+def test_children_go_with_their_parent(table):
+    parent = table.add("parent", Grant())
+    child = table.add("child", Grant(), parent.grant)
+    table.remove(parent)
+    assert table.find(child.digest) is None
+    assert len(list(table)) == 2
+    table.remove(parent)
+    table.remove(child)
+    assert len(list(table)) == 2
+
+
+def test_a_parent_outlives_its_child(table):
+    parent = table.add("parent", Grant())
+    table.remove(table.add("child", Grant(), parent.grant))
+    assert table.find(parent.digest) is parent
 
 
 def test_no_token_is_kept():
     table = TokenTable()
-    table.add_forward("hunter2")
+    table.add("hunter2", Grant())
     assert "hunter2" not in repr(vars(table))
 
 

@@ -1,0 +1,130 @@
+"""Providers that manage their own connector tokens (PROTOCOL section 3.1, autonomy).
+
+Each instance of a provider has a group and tokens of its own, and touches no others. They outlive its links for
+ABSENCE: a provider that comes back finds them as they were, and its connectors never left.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from linksocks.errors import ConfigError
+from linksocks.net.greenlets import Greenlet, spawn_later
+from linksocks.server.grants import Connector
+from linksocks.server.groups import Group
+from linksocks.server.tokens import Grant, MakeLink, Token, TokenTable
+from linksocks.tunnel.link import NOBODY, Link
+from linksocks.wire import messages as m
+from linksocks.wire.auth import token_hash
+
+ABSENCE: Final = 30.0
+"""Seconds without a link after which a provider is gone for good, and its connector tokens with it."""
+
+MAX_TOKENS: Final = 1000
+"""Connector tokens of one provider."""
+
+
+class Autonomy(Grant):
+    """The grant of a reverse token whose providers manage their connector tokens. It has no port."""
+
+    client = "provider"
+    reverse = True
+
+    def __init__(self, tokens: TokenTable, connector_wait: float) -> None:
+        self._tokens = tokens
+        self._connector_wait = connector_wait
+        self._providers: dict[bytes, _Provider] = {}
+
+    @contextmanager
+    def admit(self, make: MakeLink, instance: bytes) -> Iterator[Link]:
+        """See Grant."""
+        provider = self._providers.get(instance)
+        if provider is None:
+            provider = self._providers[instance] = _Provider(self, self._tokens, Group(self._connector_wait))
+        provider.stay()
+        link = make(NOBODY, provider.manage)
+        try:
+            with provider.group.provider(link, instance):
+                yield link
+        finally:
+            if not provider.group.providers and instance in self._providers:
+                provider.leave(lambda: self._forget(instance))
+
+    def drain(self, timeout: float) -> None:
+        """See Grant."""
+        deadline = time.monotonic() + timeout
+        for provider in list(self._providers.values()):
+            provider.group.switch.drain(max(0.0, deadline - time.monotonic()))
+
+    def stop(self) -> None:
+        """See Grant."""
+        for instance in list(self._providers):
+            self._forget(instance)
+
+    def _forget(self, instance: bytes) -> None:
+        self._providers.pop(instance).end()
+
+
+class _Provider:
+    """One instance: its links are in `group`, its connector tokens are children of `grant`."""
+
+    def __init__(self, grant: Grant, tokens: TokenTable, group: Group) -> None:
+        self.group = group
+        self._grant = grant
+        self._tokens = tokens
+        self._own: dict[str, Token] = {}  # by the hash
+        self._leaving: Greenlet | None = None
+
+    def stay(self) -> None:
+        """It has a link again."""
+        if self._leaving is not None:
+            self._leaving.kill(block=False)
+            self._leaving = None
+
+    def leave(self, forget: Callable[[], None]) -> None:
+        """It has no link any more: `forget` comes after ABSENCE, at once where there is nothing to keep."""
+        if self._own:
+            self._leaving = spawn_later("forget a provider", ABSENCE, forget)
+        else:
+            forget()
+
+    def end(self) -> None:
+        """Its tokens go, and whom they let in."""
+        self.stay()
+        self.group.switch.stop()
+        for token in self._own.values():
+            self._tokens.remove(token)
+        self._own.clear()
+
+    def manage(self, message: m.Connector) -> m.ConnectorResponse:
+        """Does what the provider asks for. Saying it twice does no harm: it may have reconnected."""
+        act = _OPERATIONS[message.operation]
+        try:
+            return m.ConnectorResponse(message.channel, True, token=act(self, message.token))
+        except ConfigError as error:
+            return m.ConnectorResponse(message.channel, False, str(error))
+
+    def _add(self, token: str) -> str:
+        token = token or secrets.token_hex(16)
+        digest = token_hash(token)
+        if digest not in self._own:
+            if len(self._own) >= MAX_TOKENS:
+                raise ConfigError(f"a provider may have {MAX_TOKENS} connector tokens")
+            if self._tokens.find(digest) is not None:
+                raise ConfigError("connector token already exists")
+            self._own[digest] = self._tokens.add(token, Connector(self.group), self._grant)
+        return token
+
+    def _remove(self, token: str) -> str:
+        own = self._own.pop(token_hash(token), None)
+        if own is None:
+            raise ConfigError("this provider has no such connector token")
+        self._tokens.remove(own)
+        return token
+
+
+_OPERATIONS: Final = {m.Operation.ADD: _Provider._add, m.Operation.REMOVE: _Provider._remove}

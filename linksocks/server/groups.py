@@ -1,0 +1,115 @@
+"""Where providers and those who use them meet: who is there, whose turn it is, and what each is told of the others.
+
+A group has the providers of one reverse token, or of one instance where providers manage their own connector tokens.
+They may stand in for each other; those of two groups never do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from gevent.event import Event
+
+from linksocks.errors import Cause, DialError
+from linksocks.tunnel.link import Link
+from linksocks.tunnel.switch import Switch
+from linksocks.wire.messages import Partners
+
+PROBE: Final = 2.0
+"""Seconds that a provider of which nothing was heard lately has to answer before another one is chosen."""
+
+_LOOK_AGAIN: Final = 1.0
+"""Seconds between two rounds while no provider answers."""
+
+
+class Group:
+    """`connector_wait`: seconds that a connector's channel waits for a provider."""
+
+    def __init__(self, connector_wait: float) -> None:
+        self._providers: dict[Link, bytes] = {}  # with the instance: several links may be one client
+        self._connectors: dict[Link, bytes] = {}
+        self._turns: deque[Link] = deque()  # providers; the first is next
+        self._arrived = Event()
+        self.switch = Switch(lambda: self.pick(connector_wait))
+
+    @contextmanager
+    def provider(self, link: Link, instance: bytes) -> Iterator[None]:
+        """Inside, `link` is one of the group's providers."""
+        self._turns.append(link)
+        self._arrived.set()
+        try:
+            with _present(link, instance, self._providers, self._connectors):
+                yield
+        finally:
+            self._turns.remove(link)
+
+    @contextmanager
+    def connector(self, link: Link, instance: bytes) -> Iterator[None]:
+        """Inside, `link` is one of those that use the group's providers."""
+        with _present(link, instance, self._connectors, self._providers):
+            yield
+
+    def pick(self, timeout: float) -> Link:
+        """The next provider that answers; waits `timeout` seconds for one. Raises DialError."""
+        deadline = time.monotonic() + timeout
+        while True:
+            self._arrived.clear()
+            for link in self._in_turn():
+                if link.responsive(PROBE):
+                    return link
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise DialError(Cause.NETWORK_UNREACHABLE, f"no provider was there for {timeout:g} s")
+            self._arrived.wait(min(left, _LOOK_AGAIN))
+
+    def _in_turn(self) -> Iterator[Link]:
+        """Each provider once. Whoever is looked at goes to the end of the queue, whatever comes of it."""
+        for _ in range(len(self._turns)):
+            if not self._turns:
+                return
+            link = self._turns[0]
+            self._turns.rotate(-1)
+            yield link
+
+    @property
+    def providers(self) -> int:
+        """How many clients are providers now."""
+        return _clients(self._providers)
+
+    @property
+    def connectors(self) -> int:
+        """How many clients are connectors now."""
+        return _clients(self._connectors)
+
+
+@contextmanager
+def _present(
+    link: Link, instance: bytes, own: dict[Link, bytes], others: dict[Link, bytes]
+) -> Iterator[None]:
+    """Keeps `own` and tells both sides how many there are of the other (PROTOCOL section 1.2, Partners)."""
+    before = _clients(own)
+    own[link] = instance
+    _tell([link], _clients(others))
+    if _clients(own) != before:
+        _tell(others, _clients(own))
+    try:
+        yield
+    finally:
+        before = _clients(own)
+        del own[link]
+        if _clients(own) != before:
+            _tell(others, _clients(own))
+
+
+def _clients(links: dict[Link, bytes]) -> int:
+    return len(set(links.values()))
+
+
+def _tell(links: Iterable[Link], count: int) -> None:
+    for link in links:
+        if link.alive:
+            link.send(Partners(count))
