@@ -15,7 +15,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from linksocks import logs, usage
 from linksocks.config import Config, nearest, resolve
@@ -23,6 +23,9 @@ from linksocks.config.secret import Secret, redact_url
 from linksocks.config.settings import COMMANDS, command_named
 from linksocks.errors import ConfigError, LinkSocksError
 from linksocks.version import __version__
+
+if TYPE_CHECKING:
+    from linksocks.client.session import Uplink
 
 OK, FAILED, WRONG_USE = 0, 1, 2
 
@@ -138,16 +141,24 @@ def _server(config: Config, made: Secret) -> Role:
 def _client(config: Config) -> Role:
     from linksocks.client.role import ClientRole  # noqa: PLC0415
 
-    token: Secret = config["token"]
     password: Secret = config["socks-password"]
     return ClientRole(
-        url=config["url"],
-        token=token.reveal(),
+        _uplink(config),
         socks_host=config["socks-host"],
         socks_port=config["socks-port"],
         socks_username=config["socks-username"],
         socks_password=password.reveal(),
         socks_no_wait=config["socks-no-wait"],
+    )
+
+
+def _uplink(config: Config) -> Uplink:
+    from linksocks.client.session import Uplink  # noqa: PLC0415
+
+    token: Secret = config["token"]
+    return Uplink(
+        url=config["url"],
+        token=token.reveal(),
         threads=config["threads"],
         reconnect=not config["no-reconnect"],
         retry_auth=config["retry-auth"],

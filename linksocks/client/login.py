@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Final
 
 import gevent
@@ -24,10 +25,18 @@ ANONYMOUS: Final = "anonymous"
 """The token of a client that has none; only hosted relays accept it."""
 
 
-def log_in(websocket: WebSocket, auth: Auth, *, by_url: bool) -> int:
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """A server's yes: the version of the protocol that it speaks, and the token that it assigned, if any."""
+
+    version: int
+    token: str = field(default="", repr=False)
+
+
+def log_in(websocket: WebSocket, auth: Auth, *, by_url: bool) -> Welcome:
     """Waits for the server's word on `auth`, which the URL has told it already when `by_url`.
 
-    Returns the version of the protocol that the server speaks. Raises AuthError, LinkError.
+    Raises AuthError, LinkError.
     """
     try:
         raw = _answer(websocket, auth, by_url=by_url)
@@ -42,7 +51,7 @@ def log_in(websocket: WebSocket, auth: Auth, *, by_url: bool) -> int:
         raise LinkError(f"auth: expected AuthResponse first, got {type(answer).__name__}")
     if not answer.success:
         raise _refused(auth, answer.error)
-    return version
+    return Welcome(version, answer.token)
 
 
 def _answer(websocket: WebSocket, auth: Auth, *, by_url: bool) -> bytes:

@@ -7,7 +7,9 @@ import pytest
 from gevent import socket
 
 from linksocks.client import backoff
+from linksocks.client import links as links_module
 from linksocks.client import role as roles
+from linksocks.client import session as session_module
 from linksocks.client.role import ClientRole
 from linksocks.errors import AuthError, ConfigError, LinkClosed, LinkError, ListenError
 from linksocks.net.listen import bind
@@ -75,7 +77,7 @@ class TestSocksPort:
                 app.get().close()
 
     def test_a_connection_waits_for_a_link_for_a_while(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(roles, "LINK_WAIT", 0.05)
+        monkeypatch.setattr(links_module, "LINK_WAIT", 0.05)
         with (
             running(client_role(free_port(), socks_no_wait=True)) as client,
             pytest.raises(socks.SocksRefused) as refused,
@@ -184,23 +186,23 @@ class TestLink:
 
     def test_a_bug_of_ours_is_the_end(self, server: ServerRole, monkeypatch: pytest.MonkeyPatch) -> None:
         """Nobody would ever hear of it where `wait` went on waiting."""
-        monkeypatch.setattr(roles, "log_in", None)
+        monkeypatch.setattr(session_module, "log_in", None)
         with running(client_role(server.port)) as client, pytest.raises(TypeError):
             client.wait()
 
     def test_connections_share_the_links(self, server: ServerRole) -> None:
         with Target() as target, running(client_role(server.port, threads=3)) as client:
-            eventually(lambda: len(client._links) == 3)
+            eventually(lambda: len(client._links.live) == 3)
             pairs = [through(client, target) for _ in range(6)]
-            assert sorted(link.channels for link in client._links) == [2, 2, 2]
+            assert sorted(link.channels for link in client._links.live) == [2, 2, 2]
             for pair in pairs:
                 for sock in pair:
                     sock.close()
 
     def test_a_link_that_is_about_to_close_gets_no_connections(self, server: ServerRole) -> None:
         with Target() as target, running(client_role(server.port, threads=2)) as client:
-            eventually(lambda: len(client._links) == 2)
-            next(iter(client._links)).alive = False  # as while it waits for the peer's close frame
+            eventually(lambda: len(client._links.live) == 2)
+            next(iter(client._links.live)).alive = False  # as while it waits for the peer's close frame
             for _ in range(3):
                 app, conn = through(client, target)
                 app.close()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any, TypeVar
 
 from linksocks.client.role import ClientRole
+from linksocks.client.session import Uplink
 from linksocks.server.role import ServerRole
 
 TOKEN = "a-token-of-the-tests"
@@ -24,19 +26,28 @@ def server_role(port: int = 0, **settings: Any) -> ServerRole:
 
 def client_role(port: int, **settings: Any) -> ClientRole:
     """A client of the server at `port` that was not started; `settings` are over those of the tests."""
+    uplink = _uplink(port, settings)
     defaults = {
-        "url": f"ws://127.0.0.1:{port}",
-        "token": TOKEN,
         "socks_host": "127.0.0.1",
         "socks_port": 0,
         "socks_username": "",
         "socks_password": "",
         "socks_no_wait": False,
+    }
+    return ClientRole(uplink, **defaults | settings)
+
+
+def _uplink(port: int, settings: dict[str, Any]) -> Uplink:
+    """What `settings` say about the uplink is taken out of them."""
+    defaults = {
+        "url": f"ws://127.0.0.1:{port}",
+        "token": TOKEN,
         "reconnect": True,
         "retry_auth": False,
         "buffer_size": BUFFER,
     }
-    return ClientRole(**defaults | settings)
+    known = {field.name for field in fields(Uplink)}
+    return Uplink(**defaults | {name: settings.pop(name) for name in known & set(settings)})
 
 
 @contextmanager

@@ -1,0 +1,146 @@
+"""The links that a client keeps to its server: all of them, the one for a new channel, and how they end together."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection
+from typing import Final, Protocol
+
+import gevent
+from gevent.event import AsyncResult, Event
+
+from linksocks.client.keeper import Keeper, Persistence
+from linksocks.errors import AuthError, Cause, DialError, LinkSocksError
+from linksocks.net.greenlets import Greenlet, spawn
+from linksocks.tunnel.link import Link
+from linksocks.wire.frames import CloseCode
+
+LINK_WAIT: Final = 10.0
+"""Seconds that a new channel waits for a link before it is refused."""
+
+_FAREWELL: Final = 5.0
+"""Seconds for all links to end once they were told to."""
+
+log = logging.getLogger("linksocks.client")
+
+
+class Side(Protocol):
+    """Our end of the channels: an Inbound or an Outbound."""
+
+    def drain(self, timeout: float) -> None:
+        """Takes no more connections, and gives those that there are `timeout` seconds at most."""
+
+    def stop(self) -> None:
+        """Ends them all."""
+
+
+class Links:
+    """`threads` links that `make` gives, or LinkError.
+
+    `up` and `down` hear of each, in the greenlet that is about to read it or has done so; they do not wait or raise.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Link],
+        threads: int,
+        persistence: Persistence,
+        up: Callable[[Link], None],
+        down: Callable[[Link], None],
+    ) -> None:
+        self._tell_up = up
+        self._tell_down = down
+        self._keepers = [Keeper(make, self._up, self._down, persistence) for _ in range(threads)]
+        self._greenlets: list[Greenlet] = []  # one for each keeper that has not given up
+        self._live: set[Link] = set()
+        self._linked = Event()  # there is a link
+        self._stopping = False
+        self._outcome: AsyncResult[None] = AsyncResult()
+
+    @property
+    def live(self) -> Collection[Link]:
+        """The links that there are now."""
+        return self._live
+
+    def start(self) -> None:
+        """Begins to connect."""
+        for keeper in self._keepers:
+            greenlet = spawn("keeper of a link", self._keep, keeper)
+            greenlet.link_exception(self._on_bug)
+            self._greenlets.append(greenlet)
+
+    def wait(self) -> None:
+        """Until `stop`. Raises the error that ended the client by itself: AuthError, LinkError or LinkClosed, or
+        what was given to `fail`."""
+        self._outcome.get()
+
+    def fail(self, error: BaseException) -> None:
+        """The client can't go on."""
+        self._outcome.set_exception(error)
+
+    def stop(self, grace: float, side: Side) -> None:
+        """Makes no links any more, gives the connections of `side` `grace` seconds, then closes all with 1001."""
+        if self._stopping:
+            return
+        self._stopping = True
+        for keeper in self._keepers:
+            keeper.stop()
+        deadline = time.monotonic() + grace
+        links = list(self._live)
+        log.info("stopping: %d channels have %g s to end", sum(link.channels for link in links), grace)
+        side.drain(grace)
+        for link in links:
+            link.drained(max(0.0, deadline - time.monotonic()))
+            link.close(CloseCode.GOING_AWAY, "the client is stopping")
+        if links:
+            gevent.joinall(self._greenlets, timeout=_FAREWELL)
+        gevent.killall(self._greenlets)
+        side.stop()
+        self._outcome.set(None)
+
+    # -- each keeper's greenlet
+
+    def _keep(self, keeper: Keeper) -> None:
+        """Keeps a link. The client ends with its last one, or when the token is refused."""
+        try:
+            keeper.run()
+        except LinkSocksError as error:
+            self._keepers.remove(keeper)
+            if isinstance(error, AuthError) or not self._keepers:
+                self.fail(error)
+            else:
+                log.warning("%s; going on with %d links", error, len(self._keepers))
+
+    def _on_bug(self, greenlet: Greenlet) -> None:
+        """A keeper died of an error that is none of ours: better to end than to stay without a link."""
+        self.fail(greenlet.exception or SystemError("a keeper died"))
+
+    def _up(self, link: Link) -> None:
+        self._live.add(link)
+        self._linked.set()
+        self._tell_up(link)
+
+    def _down(self, link: Link) -> None:
+        self._live.discard(link)
+        if not self._live:
+            self._linked.clear()
+        self._tell_down(link)
+
+    # -- for new channels
+
+    def pick(self) -> Link:
+        """The link with the fewest channels: a channel stays on its link, so its bytes stay in order.
+
+        Waits LINK_WAIT at most for one. Raises DialError.
+        """
+        if not self._live:
+            for keeper in self._keepers:
+                keeper.hurry()
+        if not self._linked.wait(LINK_WAIT):
+            raise DialError(Cause.NETWORK_UNREACHABLE, f"no link to the server for {LINK_WAIT:g} s")
+        # One that waits for the peer to close has no channels, and would be chosen before all that live.
+        alive = [link for link in self._live if link.alive]
+        if not alive:
+            raise DialError(Cause.NETWORK_UNREACHABLE, "the link to the server was lost")
+        return min(alive, key=lambda link: link.channels)

@@ -1,0 +1,104 @@
+"""The client as its server knows it: from where it comes, with which token and as which instance.
+
+One session makes all links of a client. Until its first login has succeeded it tries one at a time: that login may
+bring the token for all that follow (PROTOCOL section 2.2), and a token that is refused is refused once.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final
+
+from gevent.lock import Semaphore
+
+from linksocks.client.login import ANONYMOUS, Welcome, log_in
+from linksocks.client.url import LOGIN_PATH, server_url, with_login
+from linksocks.errors import AuthError, LinkError
+from linksocks.net.connect import Upgraded, connect
+from linksocks.net.resolve import Resolver
+from linksocks.net.tls import client_context
+from linksocks.tunnel.link import NOBODY, Acceptor, Handler, Link
+from linksocks.tunnel.terms import Terms, offered
+from linksocks.version import __version__
+from linksocks.wire.auth import token_hash
+from linksocks.wire.extensions import HEADER, parse_extensions
+from linksocks.wire.messages import Auth
+
+_NO_HANDLERS: Final[Mapping[int, Handler]] = MappingProxyType({})
+
+log = logging.getLogger("linksocks.client")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uplink:
+    """How to reach a server and to stay with it: what every client is told, whichever role it plays."""
+
+    url: str
+    token: str
+    """Empty for none: the server may assign one."""
+    reconnect: bool
+    """A lost link is made anew."""
+    retry_auth: bool
+    """A refused token is tried again."""
+    buffer_size: int
+    """Bytes held for one channel."""
+    threads: int = 1
+    """Links at once."""
+    ca_file: str = ""
+    """PEM authorities to trust instead of the system's."""
+
+
+class Session:
+    """Logs in at the server of `uplink`; `reverse` says that we dial for its channels. Raises ConfigError."""
+
+    def __init__(self, uplink: Uplink, resolver: Resolver, *, reverse: bool) -> None:
+        self._url = server_url(uplink.url)
+        self._context = client_context(uplink.ca_file)
+        self._resolver = resolver
+        self._max_window = uplink.buffer_size
+        self._extensions = offered(uplink.buffer_size)
+        self._own = Auth(uplink.token or ANONYMOUS, reverse=reverse, instance=uuid.uuid4().bytes)
+        self._auth = self._own  # or one with the token that the server assigned
+        self._admitted = False  # a login has succeeded with the token of `_auth`
+        self._turn = Semaphore()
+
+    def link(self, acceptor: Acceptor = NOBODY, handlers: Mapping[int, Handler] = _NO_HANDLERS) -> Link:
+        """Connects and logs in: a link that is ready to run. Raises LinkError."""
+        turn: AbstractContextManager[object] = nullcontext() if self._admitted else self._turn
+        with turn:
+            upgraded = self._connect()
+            try:
+                welcome = self._log_in(upgraded)
+            except BaseException:
+                upgraded.websocket.finish()
+                raise
+        agreed = self._extensions.agreed(parse_extensions(upgraded.headers.get(HEADER.lower(), "")))
+        log.info("logged in at %s", self._url.geturl())
+        log.debug("the server speaks 0x%02x; agreed: %s", welcome.version, agreed.header() or "no extensions")
+        terms = Terms(welcome.version, agreed, self._max_window)
+        return Link(upgraded.websocket, terms, acceptor, handlers)
+
+    def _connect(self) -> Upgraded:
+        instance = str(uuid.UUID(bytes=self._auth.instance))
+        url = with_login(self._url, token_hash(self._auth.token), instance, reverse=self._auth.reverse)
+        headers = {"User-Agent": f"linksocks/{__version__}", HEADER: self._extensions.header()}
+        return connect(url, headers, self._resolver, self._context, "server")
+
+    def _log_in(self, upgraded: Upgraded) -> Welcome:
+        tried = self._auth
+        try:
+            welcome = log_in(upgraded.websocket, tried, by_url=self._url.path == LOGIN_PATH)
+        except AuthError as error:
+            if tried is self._own:
+                raise
+            self._auth, self._admitted = self._own, False
+            raise LinkError("auth: the server does not know the token any more that it assigned") from error
+        self._admitted = True
+        if welcome.token:
+            self._auth = replace(tried, token=welcome.token)
+        return welcome
