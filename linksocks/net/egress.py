@@ -6,8 +6,23 @@ from typing import Protocol
 
 from gevent import socket
 
+from linksocks.net.datagrams import DirectDatagrams
 from linksocks.net.dial import dial
 from linksocks.net.resolve import Resolver
+from linksocks.wire.mask import Buffer
+
+
+class Datagrams(Protocol):
+    """A way out for the datagrams of one association."""
+
+    def send(self, payload: Buffer, host: str, port: int) -> None:
+        """Sends to an address or a name, or drops and counts: never waits, never raises."""
+
+    def receive(self) -> tuple[bytes, str, int]:
+        """The next datagram and its source, an address as text. Waits. Raises DialError when the way is gone."""
+
+    def close(self) -> None:
+        """Ends it, also while somebody waits in `receive`."""
 
 
 class Egress(Protocol):
@@ -15,6 +30,9 @@ class Egress(Protocol):
 
     def dial(self, host: str, port: int, timeout: float) -> socket.socket:
         """A connected, tuned socket; `timeout` in seconds covers everything. Raises DialError."""
+
+    def open_datagrams(self, timeout: float) -> Datagrams:
+        """A way out for datagrams, within `timeout` seconds. Raises DialError."""
 
 
 class Direct:
@@ -26,3 +44,7 @@ class Direct:
     def dial(self, host: str, port: int, timeout: float) -> socket.socket:
         """See Egress."""
         return dial(self._resolver, host, port, timeout)
+
+    def open_datagrams(self, timeout: float) -> Datagrams:
+        """See Egress."""
+        return DirectDatagrams(self._resolver)

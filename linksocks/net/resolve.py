@@ -51,9 +51,9 @@ class Resolver:
 
         Raises DialError: HOST_UNREACHABLE for a name without an address, TIMED_OUT.
         """
-        literal = _literal(host)
-        if literal is not None:
-            return [_with_port(literal, port)]
+        address = literal(host)
+        if address is not None:
+            return [_with_port(address, port)]
         kept = self._kept.get(host)
         if kept is None or kept[0] < time.monotonic():
             kept = (time.monotonic() + _KEEP_SECONDS, self._look_up(host, timeout))
@@ -110,7 +110,7 @@ def _getaddrinfo(host: str) -> list[_Answer]:
     return socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)  # type: ignore[return-value]
 
 
-def _literal(host: str) -> Address | None:
+def literal(host: str) -> Address | None:
     """The address that `host` spells, where it is no name: it needs no thread."""
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
