@@ -15,6 +15,8 @@ what happens                                ends          who learns of it
 =========================================== ============= ===============================================
 `finish()`, all is sent; half-close         outgoing      the peer: EndOfStream
 `finish()`, all is sent; no half-close      both          the peer: Disconnect; the sink: End.CUT
+`close()`, all is sent                      both          the peer: Disconnect
+`close(reason)`, all is sent                both, broken  the peer: Disconnect with the reason
 EndOfStream came                            incoming      the sink: End.WHOLE
 Disconnect came, clean                      both          the sink: End.CLOSED
 Disconnect came, any other                  both, broken  the sink: reset
@@ -22,7 +24,8 @@ Disconnect came, any other                  both, broken  the sink: reset
 the link is lost                            both, broken  the sink: reset
 =========================================== ============= ===============================================
 
-A channel that has ended in both directions is forgotten by its carrier at once.
+From `close` on nothing more is delivered. A channel that has ended in both directions is forgotten by its carrier at
+once, and `gone` is set.
 """
 
 from __future__ import annotations
@@ -113,7 +116,7 @@ class Channel:
         self._room = Event()  # _outgoing is empty, or the channel is broken
         self._sent = 0
         self._limit = terms.extensions.window  # _sent may grow up to here
-        self._finishing = False  # when _outgoing is out, the end follows
+        self._farewell: EndOfStream | Disconnect | None = None  # it follows when _outgoing is out
         self._outgoing_ended = False
 
         self._window = terms.first_window if self.flow else terms.max_window
@@ -124,6 +127,8 @@ class Channel:
         self._slack: Event | None = None  # set when the sink consumed something; only while the reader waits
         self._patience = PATIENCE  # what is left of it
 
+        self.gone = Event()
+        """Set when both directions have ended."""
         self._broken = ""
         self._answer: AsyncResult[ConnectResponse] | None = None  # while we wait for it
 
@@ -174,7 +179,7 @@ class Channel:
     # -- the local end sends
 
     def send(self, data: Buffer) -> None:
-        """Sends after what was sent before; waits while one chunk is waiting already. Raises ChannelError."""
+        """Sends after what was sent before; waits while the channel is full. Raises ChannelError."""
         while self._outgoing and not self._broken:
             self._room.clear()
             self._room.wait()
@@ -182,10 +187,23 @@ class Channel:
         self._outgoing = data
         self._carrier.offer(self)
 
+    @property
+    def full(self) -> bool:
+        """One chunk is waiting already, so that `send` would wait."""
+        return bool(self._outgoing) and not self._broken
+
     def finish(self) -> None:
         """Ends the outgoing direction after all that was sent; without half-close, the channel."""
         if not (self._broken or self._outgoing_ended):
-            self._finishing = True
+            self._farewell = EndOfStream(self.id) if self.half_close else Disconnect(self.id)
+            self._carrier.offer(self)
+
+    def close(self, reason: str = "") -> None:
+        """Ends both directions after all that was sent; with a `reason`, as broken."""
+        if not (self._broken or self._ended):
+            self._incoming_ended = True
+            self._release_reader()
+            self._farewell = Disconnect(self.id, reason)
             self._carrier.offer(self)
 
     def abort(self, reason: str) -> None:
@@ -225,7 +243,7 @@ class Channel:
     @property
     def pending(self) -> bool:
         """Whether there is more to take, credit permitting."""
-        return self._finishing or bool(self._outgoing)
+        return self._farewell is not None or bool(self._outgoing)
 
     def take(self, limit: int) -> Sequence[Buffer] | None:
         """The next message on the wire: data as far as `limit` and credit go, or the end."""
@@ -236,9 +254,9 @@ class Channel:
             if size <= 0:
                 return None
             return self._take_data(size)
-        if self._finishing:
-            self._finishing = False
-            return self._take_end()
+        if self._farewell is not None:
+            farewell, self._farewell = self._farewell, None
+            return self._take_end(farewell)
         return None
 
     def _take_data(self, size: int) -> Sequence[Buffer]:
@@ -252,17 +270,14 @@ class Channel:
         self._sent += size
         return data_header(self._carrier.terms.version, self.id, size), chunk
 
-    def _take_end(self) -> Sequence[Buffer]:
+    def _take_end(self, farewell: EndOfStream | Disconnect) -> Sequence[Buffer]:
         self._outgoing_ended = True
-        if not self.half_close:
-            if not self._incoming_ended:
-                self._incoming_ended = True
-                self._release_reader()
-                self.sink.deliver_end(End.CUT)
-            self._carrier.forget(self)
-            return [self._carrier.pack(Disconnect(self.id))]
-        self._forget_if_ended()
-        return [self._carrier.pack(EndOfStream(self.id))]
+        if isinstance(farewell, Disconnect) and not self._incoming_ended:
+            self._incoming_ended = True
+            self._release_reader()
+            self.sink.deliver_end(End.CUT)
+        self._leave_if_ended()
+        return [self._carrier.pack(farewell)]
 
     # -- the link's reader reports what came
 
@@ -300,7 +315,7 @@ class Channel:
         if not (self._broken or self._incoming_ended):
             self._incoming_ended = True
             self.sink.deliver_end(End.WHOLE)
-            self._forget_if_ended()
+            self._leave_if_ended()
 
     def on_disconnect(self, error: str) -> None:
         """Both directions have ended."""
@@ -311,10 +326,10 @@ class Channel:
             self.on_lost(error or "the peer closed the channel")
             return
         self._outgoing, self._outgoing_ended = b"", True
-        self._finishing = False
+        self._farewell = None
         self._incoming_ended = True
         self._room.set()
-        self._carrier.forget(self)
+        self._leave()
         self._release_reader()
         self.sink.deliver_end(End.CLOSED)
 
@@ -354,9 +369,13 @@ class Channel:
         """One direction has ended."""
         return self._outgoing_ended or self._incoming_ended
 
-    def _forget_if_ended(self) -> None:
+    def _leave_if_ended(self) -> None:
         if self._ended:
-            self._carrier.forget(self)
+            self._leave()
+
+    def _leave(self) -> None:
+        self._carrier.forget(self)
+        self.gone.set()
 
     def fail(self, reason: str) -> None:
         """Ends the channel as broken, on both sides."""
@@ -371,9 +390,9 @@ class Channel:
     def _break(self, reason: str) -> None:
         self._broken = reason or "the channel is closed"
         self._outgoing = b""
-        self._finishing = False
+        self._farewell = None
         self._room.set()
         self._release_reader()
         if self._answer is not None and not self._answer.ready():
             self._answer.set_exception(ChannelError(self._broken))
-        self._carrier.forget(self)
+        self._leave()

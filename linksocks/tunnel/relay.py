@@ -23,7 +23,6 @@ import errno
 import os
 import socket as stdlib_socket
 import struct
-from collections import deque
 from typing import Final
 
 import gevent
@@ -33,6 +32,7 @@ from gevent.event import Event
 from linksocks.errors import ChannelError
 from linksocks.net.greenlets import Greenlet, spawn, within
 from linksocks.net.sockets import unsent
+from linksocks.tunnel.backlog import Backlog
 from linksocks.tunnel.channel import Channel, End
 from linksocks.tunnel.terms import CHUNK
 from linksocks.wire.mask import Buffer
@@ -66,8 +66,8 @@ class Relay:
         self._patient = patient
         self._sock: socket.socket | None = None  # until `run`, what comes is kept
         self._fd = -1
-        self._backlog: deque[bytearray] = deque()
-        self._head = 0  # bytes of the first in the backlog that are written
+        self._backlog = Backlog()
+        self._head = 0  # bytes of the backlog's first piece that are written
         self._drainer: Greenlet | None = None  # alive while there is a backlog and a socket
         self._lingerer: Greenlet | None = None
         self._end: End | None = None
@@ -170,12 +170,7 @@ class Relay:
 
     def _keep(self, payload: Buffer) -> None:
         """What the socket does not take goes to the backlog."""
-        # The first of the backlog may be on its way to the socket, so nothing is added to it. To the last there is:
-        # a million single bytes must not be a million objects.
-        if len(self._backlog) > 1 and len(self._backlog[-1]) < CHUNK:
-            self._backlog[-1] += payload
-        else:
-            self._backlog.append(bytearray(payload))
+        self._backlog.add(payload)
         if self._sock is not None and self._drainer is None:
             self._start_drainer()
 
@@ -200,12 +195,12 @@ class Relay:
         backlog = self._backlog
         try:
             while backlog:
-                sent = sock.send(memoryview(backlog[0])[self._head :])
+                sent = sock.send(memoryview(backlog.first)[self._head :])
                 if not backlog:
                     return  # reset meanwhile
                 self._head += sent
-                if self._head == len(backlog[0]):
-                    backlog.popleft()
+                if self._head == len(backlog.first):
+                    backlog.pop()
                     self._head = 0
                 self._channel.consumed(sent)
         except OSError as error:
@@ -241,9 +236,9 @@ class Relay:
         """Nobody else watches a relay whose channel has ended: sees to it that this one ends too."""
         still = 0.0
         while self._backlog and still < STALLED:
-            before = len(self._backlog), self._head
+            before = self._channel.activity()
             gevent.sleep(LINGER)
-            still = still + LINGER if before == (len(self._backlog), self._head) else 0.0
+            still = still + LINGER if before == self._channel.activity() else 0.0
         if self._backlog:
             self._break(f"nothing was taken for {STALLED:g} s after the end")
         elif self._end is End.CLOSED:
