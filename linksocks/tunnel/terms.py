@@ -32,6 +32,11 @@ class Terms:
         return self.version == VERSION and self.extensions == Extensions()
 
     @property
+    def early_data_is_lost(self) -> bool:
+        """Placeholder: measured below."""
+        return self.extensions == Extensions()
+
+    @property
     def max_message(self) -> int:
         """The longest message that the peer has use for, in bytes."""
         return 2 * max(self.max_window, CHUNK) if self.extensions.window else MAX_MESSAGE
