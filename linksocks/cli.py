@@ -26,6 +26,7 @@ from linksocks.version import __version__
 
 if TYPE_CHECKING:
     from linksocks.client.session import Uplink
+    from linksocks.server.role import ServerRole
 
 OK, FAILED, WRONG_USE = 0, 1, 2
 
@@ -129,13 +130,39 @@ def _run(config: Config) -> int:
 def _server(config: Config, made: Secret) -> Role:
     from linksocks.server.role import ServerRole  # noqa: PLC0415
 
-    token: Secret = config["token"] or made
-    return ServerRole(
+    role = ServerRole(
         ws_host=config["ws-host"],
         ws_port=config["ws-port"],
-        tokens=[token.reveal()],
         buffer_size=config["buffer-size"],
+        socks_host=config["socks-host"],
+        port_pool=config["port-pool"],
+        socks_no_wait=config["socks-nowait"],
+        fast_open=config["fast-open"],
+        connector_wait=config["connector-wait-provider"],
     )
+    _add_tokens(role, config, (config["token"] or made).reveal(), config["connector-token"].reveal())
+    return role
+
+
+def _add_tokens(role: ServerRole, config: Config, token: str, connector_token: str) -> None:
+    """What the settings of one command say of one server."""
+    if not config["reverse"]:
+        role.add_forward_token(token)
+    elif config["connector-autonomy"]:
+        if connector_token:
+            raise ConfigError(
+                "--connector-token: with --connector-autonomy providers bring theirs; leave one out"
+            )
+        role.add_autonomous_token(token)
+    else:
+        role.add_reverse_token(
+            token,
+            port=config["socks-port"],
+            username=config["socks-username"],
+            password=config["socks-password"].reveal(),
+        )
+        if connector_token:
+            role.add_connector_token(connector_token, token)
 
 
 def _client(config: Config) -> Role:

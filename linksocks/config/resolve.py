@@ -20,7 +20,7 @@ from typing import Any
 
 from linksocks.config import ini
 from linksocks.config.secret import redact_url
-from linksocks.config.settings import COMMANDS, Setting, settings_of
+from linksocks.config.settings import COMMANDS, ONLY_WITH, Setting, settings_of
 from linksocks.errors import ConfigError
 
 _LONGEST_LINE = 4096
@@ -69,6 +69,10 @@ def resolve(command: str, flags: Mapping[str, str], environ: Mapping[str, str]) 
         if setting.needs and setting.name in said and setting.needs not in said:
             where = said[setting.name].where
             problems.append(f"{where}: has no effect without --{setting.needs}; give both or none")
+    for owner, name, switch in ONLY_WITH:
+        given = said.get(name) if owner == command and not values[switch] else None
+        if given is not None and given.level is not Level.ENVIRONMENT:
+            problems.append(f"{given.where}: has no effect without --{switch}; add that or leave this out")
     if problems:
         raise ConfigError("\n".join(problems))
     return Config(command, values)

@@ -45,7 +45,7 @@ class Setting:
     holds: str = ""
     """The secret that is the first line of the file which this setting names."""
     needs: str = ""
-    """The setting without which this one would have no effect."""
+    """The setting without which this one must not stand, on pain of less protection than was meant."""
     in_file: bool = True
     """False for what can't stand in the INI file."""
 
@@ -124,19 +124,17 @@ SETTINGS = (
         "socks-host",
         ALL,
         v.HOST,
-        "address of the SOCKS port",
+        "address of the port for applications",
         short="s",
         default="127.0.0.1",
-        later=SERVER,
     ),
     Setting(
         "socks-port",
         ALL,
         v.PORT,
-        "port for applications to speak SOCKS5 to",
+        "port for applications; a server takes one of --port-pool for 0",
         short="p",
         default="9870",
-        later=SERVER,
     ),
     Setting(
         "socks-username",
@@ -144,7 +142,6 @@ SETTINGS = (
         v.USER,
         "user name that applications must give",
         short="n",
-        later=SERVER,
         needs="socks-password",
     ),
     Setting(
@@ -153,7 +150,6 @@ SETTINGS = (
         v.SECRET,
         "password that applications must give",
         short="w",
-        later=SERVER,
         needs="socks-username",
     ),
     Setting(
@@ -161,7 +157,6 @@ SETTINGS = (
         ALL,
         v.FILE,
         "file with that password on its first line",
-        later=SERVER,
         holds="socks-password",
     ),
     Setting(
@@ -177,7 +172,43 @@ SETTINGS = (
         v.SWITCH,
         "open the SOCKS port before a provider is there",
         short="i",
-        later=SERVER,
+    ),
+    Setting(
+        "port-pool",
+        SERVER,
+        v.PORTS,
+        "ports for applications to choose from where none is given",
+        default="1024-10240",
+    ),
+    # Reverse proxy: applications at the server, targets at a provider.
+    Setting("reverse", SERVER, v.SWITCH, "let providers in, and open a port for applications", short="r"),
+    Setting(
+        "connector-token",
+        SERVER,
+        v.SECRET,
+        "what lets connectors in, to use the providers' network",
+        short="c",
+    ),
+    Setting(
+        "connector-token-file",
+        SERVER,
+        v.FILE,
+        "file with that token on its first line",
+        holds="connector-token",
+    ),
+    Setting(
+        "connector-autonomy",
+        SERVER,
+        v.SWITCH,
+        "let providers manage connector tokens of their own, and open no port",
+        short="a",
+    ),
+    Setting(
+        "connector-wait-provider",
+        SERVER,
+        v.DURATION,
+        "how long a connector's connection waits for a provider",
+        default="5s",
     ),
     # The process.
     Setting(
@@ -212,24 +243,15 @@ SETTINGS = (
     Setting(
         "transport-grace", ALL, v.DURATION, "how long channels outlive a lost link", default="0", later=ALL
     ),
-    Setting("reverse", ALL, v.SWITCH, "serve the other way round, through a provider", short="r", later=ALL),
-    Setting("connector-token", ALL, v.SECRET, "what lets a connector in", short="c", later=ALL),
     Setting(
-        "connector-autonomy",
-        SERVER,
+        "reverse",
+        CLIENTS,
         v.SWITCH,
-        "let providers manage their connector tokens",
-        short="a",
-        later=SERVER,
+        "serve the other way round, through a provider",
+        short="r",
+        later=CLIENTS,
     ),
-    Setting(
-        "connector-wait-provider",
-        SERVER,
-        v.DURATION,
-        "how long a connector waits for a provider",
-        default="5s",
-        later=SERVER,
-    ),
+    Setting("connector-token", CLIENTS, v.SECRET, "what lets a connector in", short="c", later=CLIENTS),
     Setting("api-key", SERVER, v.SECRET, "serve the token API to whom has this key", short="k", later=SERVER),
     Setting("upstream-proxy", ALL, v.PROXY, "dial through a SOCKS5 or HTTP proxy", short="x", later=ALL),
     Setting(
@@ -247,7 +269,7 @@ SETTINGS = (
         "answer applications before the target does",
         short="f",
         environment="LINKSOCKS_FASTOPEN",
-        later=ALL,
+        later=CLIENTS,
     ),
     Setting("access-rule", ALL, v.LIST, "allow destinations, as ADDR:PORT; may be repeated", later=ALL),
     Setting(
@@ -303,6 +325,17 @@ SETTINGS = (
         later=SERVER,
     ),
 )
+
+_FOR_APPLICATIONS = ("socks-host", "socks-port", "socks-username", "socks-password", "fast-open")
+
+ONLY_WITH = (
+    *(("server", name, "reverse") for name in _FOR_APPLICATIONS),
+    *(("server", name, "reverse") for name in ("socks-nowait", "port-pool", "connector-token")),
+    ("server", "connector-autonomy", "reverse"),
+    ("server", "connector-wait-provider", "reverse"),
+)
+"""Command, setting, and the switch without which the setting has no effect. A variable may be meant for another
+command of the same environment, and is left alone then."""
 
 
 def command_named(name: str) -> Command:

@@ -121,8 +121,20 @@ def choice(*words: str) -> Kind:
     return Kind("WORD", " or ".join(words), parse)
 
 
+_port = number(1, 65535, "").parse
+
+
+def _ports(text: str) -> tuple[int, int]:
+    first, dash, last = text.partition("-")
+    bounds = _port(first), _port(last if dash else first)
+    if bounds[0] > bounds[1]:
+        raise ValueError("the first is above the last")
+    return bounds
+
+
 HOST = Kind("HOST", "a host name or an IP address", _text)
 PORT = number(0, 65535, "a port from 1 to 65535, or 0 to let the system choose", "PORT")
+PORTS = Kind("FIRST-LAST", "two ports from 1 to 65535, such as 20000-20999", _ports)
 BUFFER = number(4 * KIB, 64 * MIB, f"a number of bytes from {4 * KIB} to {64 * MIB}", "BYTES")
 DURATION = Kind("TIME", "a duration such as 10, 1.5s, 300ms or 2m, a day at most", _bounded_duration)
 SWITCH = Kind("", "one of 1/0, true/false, yes/no, on/off", _switch, absent=False)

@@ -87,7 +87,7 @@ class ServerRole:
 
         Applications need a password where a name or a password is given. Raises ListenError.
         """
-        serve = partial(Inbound, username=username, password=password, fast_open=self._fast_open)
+        serve = partial(Inbound, username=username, password=password)
         group = Group(self._connector_wait)
         grant = Reverse(group, self._ports, port, token_hash(token), serve)
         try:

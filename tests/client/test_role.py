@@ -163,7 +163,7 @@ class TestLink:
             with running(server_role(port)):
                 gevent.sleep(0.1)
                 assert not is_open(client)
-            with running(server_role(port, tokens=["other"])):
+            with running(server_role(port, token="other")):
                 eventually(lambda: is_open(client))
 
     def test_a_retry_of_the_token_is_no_retry_of_the_link(self) -> None:

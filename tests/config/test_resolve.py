@@ -232,3 +232,15 @@ class TestNotAvailableYet:
     def test_the_default_asks_for_nothing(self, command: str, setting: Setting) -> None:
         if setting.default:
             resolve(command, {setting.name: setting.default}, {})
+
+
+class TestOnlyWith:
+    """What has an effect only beside a switch."""
+
+    def test_a_flag_without_its_switch_is_a_mistake(self) -> None:
+        with pytest.raises(ConfigError, match=r"^--socks-port: has no effect without --reverse"):
+            resolve("server", {"socks-port": "1080"}, {})
+        assert resolve("server", {"socks-port": "1080", "reverse": "1"}, {})["socks-port"] == 1080
+
+    def test_a_variable_may_be_meant_for_another_command(self) -> None:
+        resolve("server", {}, {"LINKSOCKS_SOCKS_PORT": "1080", "LINKSOCKS_FASTOPEN": "1"})

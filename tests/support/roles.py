@@ -17,11 +17,12 @@ BUFFER = 1024 * 1024
 _Role = TypeVar("_Role", ServerRole, ClientRole)
 
 
-def server_role(port: int = 0, **settings: Any) -> ServerRole:
-    """A server that was not started; `settings` are over those of the tests."""
-    return ServerRole(
-        **{"ws_host": "127.0.0.1", "ws_port": port, "tokens": [TOKEN], "buffer_size": BUFFER} | settings
-    )
+def server_role(port: int = 0, *, token: str = TOKEN, **settings: Any) -> ServerRole:
+    """A server that was not started, with a forward `token` if it is not empty."""
+    role = ServerRole(**{"ws_host": "127.0.0.1", "ws_port": port, "buffer_size": BUFFER} | settings)
+    if token:
+        role.add_forward_token(token)
+    return role
 
 
 def client_role(port: int, **settings: Any) -> ClientRole:
