@@ -6,10 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any, TypeVar
+from uuid import UUID
 
 from linksocks.client.role import ClientRole
 from linksocks.client.session import Uplink
+from linksocks.net.connect import connect
+from linksocks.net.resolve import Resolver
+from linksocks.net.tls import client_context
 from linksocks.server.role import ServerRole
+from linksocks.wire import messages as m
+from linksocks.wire.auth import token_hash
+from tests.support.hands import Hand
 
 TOKEN = "a-token-of-the-tests"
 BUFFER = 1024 * 1024
@@ -49,6 +56,23 @@ def _uplink(port: int, settings: dict[str, Any]) -> Uplink:
     }
     known = {field.name for field in fields(Uplink)}
     return Uplink(**defaults | {name: settings.pop(name) for name in known & set(settings)})
+
+
+@contextmanager
+def by_hand(
+    server: ServerRole, token: str = TOKEN, *, reverse: bool = False, instance: bytes = b"i" * 16
+) -> Iterator[Hand]:
+    """A client that has logged in at `server`, played by hand; it has no extensions."""
+    resolver = Resolver()
+    login = f"token={token_hash(token)}&reverse={str(reverse).lower()}&instance={UUID(bytes=instance)}"
+    url = f"ws://127.0.0.1:{server.port}/socket?{login}"
+    hand = Hand(connect(url, {}, resolver, client_context(""), "server").websocket)
+    try:
+        assert hand.next() == m.AuthResponse(True)
+        yield hand
+    finally:
+        hand.leave()
+        resolver.close()
 
 
 @contextmanager

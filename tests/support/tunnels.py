@@ -11,7 +11,7 @@ All sockets are gevent's. Each `with` block checks, when it ends well, that no c
 
 from __future__ import annotations
 
-from typing import Any, Self, TypeVar
+from typing import Self
 
 import gevent
 from gevent import socket
@@ -24,11 +24,10 @@ from linksocks.tunnel.inbound import Inbound
 from linksocks.tunnel.link import NOBODY, Acceptor, Link
 from linksocks.tunnel.outbound import Outbound
 from linksocks.tunnel.terms import Terms, first_window
-from linksocks.wire import messages as m
-from linksocks.wire.codec import pack, parse
 from linksocks.wire.extensions import Extensions
 from linksocks.wire.frames import CloseCode
 from tests.support import socks
+from tests.support.hands import Hand
 
 PATIENCE = 10.0
 """Seconds for anything that is to happen in this process."""
@@ -38,8 +37,6 @@ MAX_WINDOW = 1024 * 1024
 FOREIGN = Extensions()
 
 KINDS = ["ours", "foreign"]
-
-_M = TypeVar("_M", bound=m.Message)
 
 
 def extensions(kind: str, max_window: int = MAX_WINDOW) -> Extensions:
@@ -126,7 +123,7 @@ class Tunnel:
         return app, waiting.get()
 
 
-class Peer:
+class Peer(Hand):
     """The other end of `link`, by hand. `client`: which side the peer plays."""
 
     def __init__(
@@ -136,7 +133,7 @@ class Peer:
         agreed = extensions(kind, window or max_window)
         ours, theirs = socket.socketpair()
         self.socket = theirs
-        self._websocket = WebSocket(theirs, client=client, name="link under test")
+        super().__init__(WebSocket(theirs, client=client, name="link under test"))
         self.link = Link(
             WebSocket(ours, client=not client, name="peer"), Terms(1, agreed, max_window), acceptor
         )
@@ -150,56 +147,8 @@ class Peer:
             if kind is None:
                 assert self.link.drained(PATIENCE), f"{self.link.channels} channels are left"
         finally:
-            self._websocket.close(CloseCode.NORMAL)
-            self._websocket.finish()
+            self.leave()
             self._run.join(PATIENCE)
-
-    def send(self, *messages: m.Message) -> None:
-        for message in messages:
-            self.send_raw(pack(message))
-
-    def send_raw(self, message: bytes) -> None:
-        self._websocket.send(message)
-
-    def next(self) -> m.Message:
-        """What the link sends next."""
-        message = parse(self.next_raw())
-        return m.Data(message.channel, bytes(message.payload)) if isinstance(message, m.Data) else message
-
-    def next_raw(self) -> bytes:
-        """The same as bytes."""
-        return bytes(self._websocket.receive())
-
-    def expect(self, kind: type[_M]) -> _M:
-        """The link's next message, which must be one of this type."""
-        message = self.next()
-        assert isinstance(message, kind), f"expected {kind.__name__}, got {message!r}"
-        return message
-
-    def expect_data(self, channel: m.ChannelId, size: int) -> bytes:
-        """The next `size` bytes of a channel; nothing else comes between them."""
-        data = b""
-        while len(data) < size:
-            message = self.expect(m.Data)
-            assert message.channel == channel
-            data += message.payload
-        assert len(data) == size
-        return data
-
-    def fence(self) -> list[m.Message]:
-        """All that the link sends before it answers a message that is sent now."""
-        mark = b"\xff" * 16
-        self.send(m.Connect(mark, resume=True))
-        seen: list[m.Message] = []
-        while not isinstance(message := self.next(), m.Disconnect) or message.channel != mark:
-            seen.append(message)
-        return seen
-
-    def closed(self) -> LinkClosed:
-        """How the link ended; waits for it."""
-        error: Any = gevent.spawn(_until_closed, self._websocket).get()
-        assert isinstance(error, LinkClosed)
-        return error
 
 
 def application(socks_port: int, port: int, *, receive_buffer: int = 0) -> socket.socket:
@@ -247,11 +196,3 @@ def _run(link: Link) -> LinkClosed | None:
     except LinkClosed as error:
         return error
     return None
-
-
-def _until_closed(websocket: WebSocket) -> LinkClosed:
-    try:
-        while True:
-            websocket.receive()
-    except LinkClosed as error:
-        return error
