@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 import gevent
 from gevent.event import Event
@@ -19,7 +19,9 @@ from gevent.event import Event
 from linksocks.errors import Cause, DialError, FrameError, LinkClosed, MessageError
 from linksocks.net.greenlets import spawn
 from linksocks.net.websocket import WebSocket
+from linksocks.net.writer import Source
 from linksocks.tunnel.channel import Channel
+from linksocks.tunnel.datagrams import DatagramChannel
 from linksocks.tunnel.terms import Terms
 from linksocks.wire import messages as m
 from linksocks.wire.codec import pack, parse, tcp_data, version_of
@@ -31,6 +33,12 @@ CHANNEL_IDLE: Final = 12 * 3600.0
 
 HALF_ENDED_IDLE: Final = 3600.0
 """The same once one direction has ended: nobody may be left to notice."""
+
+ASSOCIATION_IDLE: Final = 300.0
+"""The same for UDP, where a vanished peer says nothing: what RFC 4787 section 4.3 recommends for NATs."""
+
+MAX_ASSOCIATIONS: Final = 1024
+"""UDP associations of one link: each has a socket at both ends, and one client must not take all."""
 
 _SWEEP: Final = 60.0
 """Seconds between two looks for idle channels."""
@@ -48,6 +56,10 @@ log = logging.getLogger(__name__)
 Handler: TypeAlias = Callable[[Any], None]
 """Takes one kind of message."""
 
+AnyChannel: TypeAlias = Channel | DatagramChannel
+
+_C = TypeVar("_C", Channel, DatagramChannel)
+
 
 class Acceptor(Protocol):
     """Takes the channels that the peer opens. The link's reader calls it, so no method may wait."""
@@ -55,12 +67,17 @@ class Acceptor(Protocol):
     def accept(self, channel: Channel, connect: m.Connect) -> None:
         """A stream: the channel's sink must be set on return."""
 
+    def accept_datagrams(self, channel: DatagramChannel, connect: m.Connect) -> None:
+        """A UDP association: its sink is attached when there is a way for datagrams."""
+
 
 class _Nobody:
     """The acceptor of a side that dials for nobody."""
 
-    def accept(self, channel: Channel, _connect: m.Connect) -> None:
+    def accept(self, channel: AnyChannel, _connect: m.Connect) -> None:
         channel.refuse(DialError(Cause.NOT_ALLOWED, "this side does not dial"))
+
+    accept_datagrams = accept
 
 
 NOBODY: Final = _Nobody()
@@ -84,7 +101,8 @@ class Link:
         self._websocket = websocket
         self.alive = True
         self._acceptor = acceptor
-        self._channels: dict[m.ChannelId, Channel] = {}
+        self._channels: dict[m.ChannelId, AnyChannel] = {}
+        self._associations = 0  # of the channels
         self._empty = Event()
         self._empty.set()
         self._handlers: dict[int, Handler] = {
@@ -152,16 +170,27 @@ class Link:
             return
         if known is not None:
             raise MessageError("a channel is opened twice")
-        channel = self._add(message.channel)
+        if message.transport is m.Transport.UDP:
+            association = self._add(DatagramChannel(self, message.channel, opened=False))
+            if self._associations > MAX_ASSOCIATIONS:
+                association.refuse(_too_many())
+            else:
+                self._acceptor.accept_datagrams(association, message)
+            return
+        channel = self._add(Channel(self, message.channel))
         if message.transport is m.Transport.TCP:
             self._acceptor.accept(channel, message)
         else:
-            channel.refuse(DialError(Cause.GENERAL, "only TCP is available yet"))
+            channel.refuse(DialError(Cause.GENERAL, "unknown transport"))
 
     def _on_data(self, message: m.Data) -> None:
-        """What is not plain TCP data: compressed, or with extensions behind it."""
+        """What is not plain TCP data: a datagram, compressed, or with extensions behind it."""
         if message.transport is m.Transport.TCP:
             self._deliver(message.channel, message.payload)
+        elif message.transport is m.Transport.UDP:
+            channel = self._channels.get(message.channel)
+            if isinstance(channel, DatagramChannel):
+                channel.on_datagram(message)
 
     def _deliver(self, channel_id: m.ChannelId, payload: Buffer) -> None:
         channel = self._channels.get(channel_id)
@@ -197,13 +226,26 @@ class Link:
 
     def open(self) -> Channel:
         """A new channel of ours; give it a sink, then connect it. Raises DialError when the link has ended."""
+        self._check_alive()
+        return self._add(Channel(self, uuid.uuid4().bytes))
+
+    def open_datagrams(self) -> DatagramChannel:
+        """A new UDP association of ours, to be connected. Raises DialError, also when there are too many."""
+        self._check_alive()
+        if self._associations >= MAX_ASSOCIATIONS:
+            raise _too_many()
+        return self._add(DatagramChannel(self, uuid.uuid4().bytes, opened=True))
+
+    def _check_alive(self) -> None:
         if not self.alive:
             raise DialError(Cause.GENERAL, "the link was lost")
-        return self._add(uuid.uuid4().bytes)
 
-    def _add(self, channel_id: m.ChannelId) -> Channel:
-        channel = self._channels[channel_id] = Channel(self, channel_id)
-        self._empty.clear()
+    def _add(self, channel: _C) -> _C:
+        self._channels[channel.id] = channel
+        if isinstance(channel, DatagramChannel):
+            self._associations += 1
+        else:
+            self._empty.clear()
         return channel
 
     @property
@@ -221,7 +263,7 @@ class Link:
         return self._websocket.responsive(timeout)
 
     def drained(self, timeout: float) -> bool:
-        """Waits `timeout` seconds at most until no channel is open; whether that is so."""
+        """Waits `timeout` seconds at most until no stream is open; whether that is so. Datagrams have no last one."""
         return self._empty.wait(timeout)
 
     def close(self, code: CloseCode, reason: str = "") -> None:
@@ -242,7 +284,7 @@ class Link:
                 if channel.id in before and before[channel.id][0] == activity:
                     idle = before[channel.id][1] + _SWEEP
                 seen[channel.id] = activity, idle
-                if idle >= (HALF_ENDED_IDLE if channel.half_ended else CHANNEL_IDLE):
+                if idle >= _patience(channel):
                     channel.fail("idle for too long")
 
     # -- what channels ask of their carrier
@@ -256,13 +298,26 @@ class Link:
         """The message in the version that the peer speaks."""
         return pack(message, self.terms.version)
 
-    def offer(self, channel: Channel) -> None:
+    def offer(self, channel: Source) -> None:
         """`channel` has something to send in its turn."""
         self._websocket.offer(channel)
 
-    def forget(self, channel: Channel) -> None:
+    def forget(self, channel: AnyChannel) -> None:
         """`channel` has ended in both directions. The writer still takes what it was offered for."""
         if self._channels.get(channel.id) is channel:  # its id may name a new one already
             del self._channels[channel.id]
-        if not self._channels:
+            if isinstance(channel, DatagramChannel):
+                self._associations -= 1
+        if len(self._channels) == self._associations:
             self._empty.set()
+
+
+def _patience(channel: AnyChannel) -> float:
+    """Seconds for which a channel may be idle."""
+    if isinstance(channel, DatagramChannel):
+        return ASSOCIATION_IDLE
+    return HALF_ENDED_IDLE if channel.half_ended else CHANNEL_IDLE
+
+
+def _too_many() -> DialError:
+    return DialError(Cause.GENERAL, f"the link has {MAX_ASSOCIATIONS} UDP associations")

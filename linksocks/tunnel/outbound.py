@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+from typing import Final, cast
 
 import gevent
 from gevent.pool import Group
 
 from linksocks.errors import Cause, DialError
-from linksocks.net.egress import Egress
-from linksocks.net.greenlets import name_current
+from linksocks.net.egress import Datagrams, Egress
+from linksocks.net.greenlets import Greenlet, name_current
 from linksocks.net.sockets import shown
 from linksocks.tunnel.channel import Channel
+from linksocks.tunnel.datagrams import DatagramChannel
 from linksocks.tunnel.relay import Relay
+from linksocks.wire.mask import Buffer
 from linksocks.wire.messages import Connect
 
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds for a dial with its look-up (PROTOCOL section 3.2)."""
 
 MAX_RELAYS: Final = 16_384
-"""Connections of all clients together, dials included."""
+"""Connections and UDP associations of all clients together, dials included."""
 
 log = logging.getLogger(__name__)
 
@@ -31,18 +33,30 @@ class Outbound:
     def __init__(self, egress: Egress) -> None:
         self._egress = egress
         self._relays = Group()
+        self._associations = Group()
         self._draining = False
 
     def accept(self, channel: Channel, connect: Connect) -> None:
         """Takes a stream, and returns at once."""
-        if self._draining:
-            channel.refuse(DialError(Cause.GENERAL, "the server is stopping"))
-        elif len(self._relays) >= MAX_RELAYS:
-            log.warning("refused a connection: %d are open", MAX_RELAYS)
-            channel.refuse(DialError(Cause.GENERAL, "the server has too many connections"))
-        else:
+        if self._has_room(channel):
             relay = Relay(channel, patient=False)
             self._relays.spawn(self._serve, channel, relay, connect.host, connect.port)
+
+    def accept_datagrams(self, channel: DatagramChannel, _connect: Connect) -> None:
+        """Takes a UDP association, and returns at once."""
+        if self._has_room(channel):
+            self._associations.spawn(self._serve_datagrams, channel)
+
+    def _has_room(self, channel: Channel | DatagramChannel) -> bool:
+        """Whether one more may begin; else it is refused."""
+        if self._draining:
+            channel.refuse(DialError(Cause.GENERAL, "the server is stopping"))
+            return False
+        if len(self._relays) + len(self._associations) >= MAX_RELAYS:
+            log.warning("refused a connection: %d are open", MAX_RELAYS)
+            channel.refuse(DialError(Cause.GENERAL, "the server has too many connections"))
+            return False
+        return True
 
     def _serve(self, channel: Channel, relay: Relay, host: str, port: int) -> None:
         target = shown((host, port))
@@ -63,11 +77,52 @@ class Outbound:
         else:
             relay.run(sock)
 
+    def _serve_datagrams(self, channel: DatagramChannel) -> None:
+        name_current(f"outbound UDP {channel.id.hex()[:8]}")
+        try:
+            datagrams = self._egress.open_datagrams(CONNECT_TIMEOUT)
+        except DialError as error:
+            log.info("no way for datagrams: %s", error)
+            channel.refuse(error)
+            return
+        except gevent.GreenletExit:
+            channel.end("the association was stopped")
+            raise
+        try:
+            channel.accept()
+            channel.attach(_Exit(datagrams, cast(Greenlet, gevent.getcurrent())))
+            while True:
+                channel.send(*datagrams.receive())
+        except DialError as error:
+            channel.end(str(error))
+        finally:
+            datagrams.close()
+            channel.end("the association was stopped")
+
     def drain(self, timeout: float) -> None:
-        """Refuses new channels, and waits `timeout` seconds at most for the last byte of those that there are."""
+        """Refuses new channels, and waits `timeout` seconds at most for the last byte of streams.
+
+        Associations have none: they go on until `stop`.
+        """
         self._draining = True
         self._relays.join(timeout)
 
     def stop(self) -> None:
-        """Ends all relays; their channels break."""
+        """Ends all relays and associations; their channels break."""
         self._relays.kill()
+        self._associations.kill()
+
+
+class _Exit:
+    """The sink of an association: its datagrams leave here. Its greenlet is the one that receives the answers."""
+
+    def __init__(self, datagrams: Datagrams, greenlet: Greenlet) -> None:
+        self._datagrams = datagrams
+        self._greenlet = greenlet
+
+    def deliver(self, payload: Buffer, host: str, port: int) -> None:
+        self._datagrams.send(payload, host, port)
+
+    def deliver_end(self, reason: str) -> None:
+        log.debug("a UDP association ended: %s", reason)
+        self._greenlet.kill(block=False)

@@ -8,6 +8,7 @@ import pytest
 from linksocks.errors import DialError
 from linksocks.tunnel import link as links
 from linksocks.tunnel.channel import Channel
+from linksocks.tunnel.datagrams import DatagramChannel
 from linksocks.wire import messages as m
 from linksocks.wire.codec import pack
 from linksocks.wire.frames import CloseCode
@@ -18,13 +19,16 @@ A, B = b"a" * 16, b"b" * 16
 
 
 class Taken:
-    """An `accept` that takes every channel."""
+    """An acceptor that takes every channel."""
 
     def __init__(self) -> None:
         self.sinks: list[Slow] = []
 
     def accept(self, channel: Channel, connect: m.Connect) -> None:
         self.sinks.append(Slow(channel))
+
+    def accept_datagrams(self, channel: DatagramChannel, connect: m.Connect) -> None:
+        raise AssertionError("nobody asked for UDP")
 
 
 @pytest.mark.parametrize("client", [True, False])
@@ -88,12 +92,18 @@ def test_a_side_that_does_not_dial_refuses() -> None:
         assert (answer.success, answer.channel, answer.cause) == (False, A, 2)
 
 
-def test_udp_is_refused() -> None:
-    taken = Taken()
-    with Peer("ours", client=True, acceptor=taken) as peer:
+def test_a_side_that_does_not_dial_refuses_udp_too() -> None:
+    with Peer("ours", client=False) as peer:
         peer.send(m.Connect(A, transport=m.Transport.UDP))
+        answer = peer.expect(m.ConnectResponse)
+        assert (answer.success, answer.channel, answer.cause) == (False, A, 2)
+        assert peer.link.channels == 0
+
+
+def test_an_unknown_transport_is_refused() -> None:
+    with Peer("ours", client=True, acceptor=Taken()) as peer:
+        peer.send_raw(b"\x01\x03\x09" + A)
         assert not peer.expect(m.ConnectResponse).success
-        assert not taken.sinks
 
 
 def test_one_id_opened_twice_ends_the_link() -> None:
