@@ -32,7 +32,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import Final, Self, cast
+from typing import cast
 
 from gevent.event import Event
 from gevent.pool import Group
@@ -110,7 +110,7 @@ class _Pair:
 
     opening: Greenlet
 
-    def __init__(self, asked: Channel, forget: Callable[[Self], None]) -> None:
+    def __init__(self, asked: Channel, forget: Callable[[_Pair], None]) -> None:
         self.asked = asked
         self._opened: Channel | None = None
         self._request = _Way(asked, patient=True)

@@ -33,8 +33,9 @@ class Terms:
 
     @property
     def early_data_is_lost(self) -> bool:
-        """Placeholder: measured below."""
-        return self.extensions == Extensions()
+        """LinkSocks (Go) drops what is behind a thousand messages while it dials: 2,000 of 3,000 were lost. With flow
+        control, nothing is sent that the peer does not hold."""
+        return not self.extensions.window
 
     @property
     def max_message(self) -> int:
