@@ -8,11 +8,15 @@
     ├── ProtocolError           bytes from the other side break a protocol; `.reason` says how
     │   ├── MessageError        ... a LinkSocks message (PROTOCOL section 1)
     │   ├── FrameError          ... a WebSocket frame (RFC 6455); `.code` is the close code to answer
-    │   └── SocksError          ... a SOCKS5 request (RFC 1928, 1929); `.reply` is what to send before closing
+    │   └── RequestError        ... an application's request for a connection; `.reply` is what to send before closing
+    │       ├── SocksError      ... in SOCKS5 (RFC 1928, 1929) or SOCKS4
+    │       └── HttpError       ... in HTTP (RFC 9110, 9112)
     ├── DialError               a target was not reached; `.cause` is what a SOCKS reply needs
+    │   └── NoLinkError         ... because there is no link to a side that could dial it
     ├── LinkError               a link could not be made, worth another try
     │   └── AuthError           ... because the token was refused: trying again does not help
     ├── LinkClosed              a link ended; `.code` is the WebSocket close code
+    ├── ConnectorError          the server did not add or remove a connector token
     └── ChannelError            a channel ended before its streams did
 
 Errors of the socket and of libraries are turned into these once, where they come in, always with `from`.
@@ -72,14 +76,26 @@ class FrameError(ProtocolError):
         self.code = code
 
 
-class SocksError(ProtocolError):
-    """An application's SOCKS5 bytes are malformed (RFC 1928, RFC 1929)."""
+class RequestError(ProtocolError):
+    """An application's request is malformed, not permitted or not supported; `reply` says so in its protocol."""
 
-    layer = "SOCKS5"
+    layer = "request"
 
     def __init__(self, reason: str, reply: bytes = b"") -> None:
         super().__init__(reason)
         self.reply = reply
+
+
+class SocksError(RequestError):
+    """A request in SOCKS5 (RFC 1928, RFC 1929) or SOCKS4."""
+
+    layer = "SOCKS"
+
+
+class HttpError(RequestError):
+    """A request in HTTP (RFC 9110, RFC 9112)."""
+
+    layer = "HTTP"
 
 
 class DialError(LinkSocksError):
@@ -88,6 +104,10 @@ class DialError(LinkSocksError):
     def __init__(self, cause: Cause, reason: str) -> None:
         super().__init__(reason)
         self.cause = cause
+
+
+class NoLinkError(DialError):
+    """There is no link to a side that could dial."""
 
 
 class LinkError(LinkSocksError):
@@ -105,6 +125,10 @@ class LinkClosed(LinkSocksError):  # noqa: N818 - an event as much as an error
         super().__init__(f"link closed with code {code}" + (f": {reason}" if reason else ""))
         self.code = code
         self.reason = reason
+
+
+class ConnectorError(LinkSocksError):
+    """The server did not add or remove a connector token, or did not say so in time."""
 
 
 class ChannelError(LinkSocksError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import socket as stdlib_socket
+import struct
 import sys
 import termios
 from typing import Final
@@ -15,6 +16,8 @@ from gevent import socket
 from linksocks.net.greenlets import within
 
 _READ: Final = 64 * 1024
+
+_RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() sends RST
 
 
 def tune(sock: socket.socket) -> None:
@@ -33,6 +36,12 @@ def end_politely(sock: socket.socket, timeout: float) -> None:
         sock.shutdown(stdlib_socket.SHUT_WR)
         while sock.recv(_READ):
             gevent.sleep(0)  # a socket that always has more would hold up the hub, the timeout's timer too
+
+
+def reset_when_closed(sock: socket.socket) -> None:
+    """What was sent can't be taken for the whole: `close` will reset the connection (RST)."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(stdlib_socket.SOL_SOCKET, stdlib_socket.SO_LINGER, _RESET)
 
 
 def unsent(sock: socket.socket) -> int:

@@ -1,10 +1,19 @@
-"""The side of local applications: SOCKS5 in, a channel for each connection."""
+"""The port for local applications: a request in, and a channel for it.
+
+What an application speaks is a Front; what it asks for goes one of these ways:
+
+============================ ==================================================================================
+CONNECT of any protocol      a channel and a Relay; with fast open, success is told before the other end answers
+HTTP request, absolute-form  a channel and an Exchange; then the next request of the same application
+UDP ASSOCIATE                not yet
+============================ ==================================================================================
+"""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, cast
 
 import gevent
@@ -12,17 +21,24 @@ from gevent import socket
 from gevent.pool import Group, Pool
 from gevent.server import StreamServer
 
-from linksocks.errors import DialError, SocksError
-from linksocks.net.greenlets import name_current
+from linksocks.errors import DialError, NoLinkError, RequestError, SocksError
+from linksocks.net.greenlets import name_current, spawn
 from linksocks.net.listen import PatientAccept, listen
 from linksocks.net.sockets import end_politely, shown, tune
+from linksocks.tunnel.channel import Channel
+from linksocks.tunnel.exchange import Exchange
+from linksocks.tunnel.front import Front, front_for
 from linksocks.tunnel.link import Link
 from linksocks.tunnel.outbound import CONNECT_TIMEOUT
 from linksocks.tunnel.relay import Relay
-from linksocks.wire.socks5 import Command, Request, Socks5Server, reply
+from linksocks.wire.http_proxy import Forward
+from linksocks.wire.socks5 import COMMAND_NOT_SUPPORTED, Command, Request, reply
 
-SOCKS_TIMEOUT: Final = 20.0
-"""Seconds that an application has for its whole request."""
+REQUEST_TIMEOUT: Final = 20.0
+"""Seconds that an application has for its whole request; in HTTP, for its head."""
+
+KEEP_ALIVE: Final = 60.0
+"""Seconds that an application of HTTP may wait with its next request."""
 
 ANSWER_TIMEOUT: Final = CONNECT_TIMEOUT + 5.0
 """Seconds for the other end's dial and the way there and back (PROTOCOL section 3.2)."""
@@ -40,21 +56,29 @@ class _PatientServer(PatientAccept, StreamServer):
 
 
 class Inbound:
-    """Serves SOCKS5 on `listener`, a bound socket.
+    """Serves applications on `listener`, a bound socket.
 
     `pick_link` gives the link for a new channel; it may wait, or raise DialError. A password is asked for when
-    `username` or `password` is not empty.
+    `username` or `password` is not empty. With `fast_open` an application hears of success once its request is on
+    the way: it saves a round trip, and a target that is not reached shows as a reset.
     """
 
     def __init__(
-        self, listener: socket.socket, pick_link: Callable[[], Link], username: str = "", password: str = ""
+        self,
+        listener: socket.socket,
+        pick_link: Callable[[], Link],
+        username: str = "",
+        password: str = "",
+        *,
+        fast_open: bool = False,
     ) -> None:
         self._pick_link = pick_link
         self._username = username
         self._password = password
+        self._fast_open = fast_open
         self._listener = listener
         self._server = _PatientServer(listener, self._serve, spawn=Pool())
-        self._relays = Group()  # those of the pool that have a channel, or had one and still write
+        self._busy = Group()  # those of the pool that have a channel, or had one and still write
         self.port: int = listener.getsockname()[1]
 
     def start(self) -> None:
@@ -65,7 +89,7 @@ class Inbound:
     def drain(self, timeout: float) -> None:
         """Closes the port, and waits `timeout` seconds at most for the last byte of connections with a channel."""
         self._server.close()
-        self._relays.join(timeout)
+        self._busy.join(timeout)
 
     def stop(self) -> None:
         """Closes the port and ends all connections."""
@@ -76,49 +100,129 @@ class Inbound:
         name_current(f"inbound {peer}")
         tune(sock)
         try:
-            self._relay(sock, peer)
-        except SocksError as error:
+            front = self._meet(sock)
+            while self._fulfil(sock, front, peer):
+                self._await_next(sock, front)
+        except RequestError as error:
             log.warning("%s: %s", peer, error)
             self._refuse(sock, error.reply)
-        except DialError as error:
-            log.info("%s: %s", peer, error)
-            self._refuse(sock, reply(error.cause))
         except OSError as error:
-            log.debug("%s: gone before its connection was made: %s", peer, error)
+            log.debug("%s: ended: %s", peer, error)
         finally:
             sock.close()
 
-    def _relay(self, sock: socket.socket, peer: str) -> None:
-        """Raises SocksError, DialError, and OSError while there is no channel yet."""
-        with gevent.Timeout(SOCKS_TIMEOUT, SocksError(f"no whole request in {SOCKS_TIMEOUT:g} s")):
-            request, early = self._negotiate(sock)
-        if request.command is not Command.CONNECT:
-            raise SocksError("UDP ASSOCIATE is not available yet, only CONNECT", reply(7))
-        channel = self._pick_link().open()
-        self._relays.add(cast("gevent.Greenlet[..., object]", gevent.getcurrent()))
-        relay = Relay(channel, patient=True)
-        log.debug("%s: connecting to %s", peer, shown((request.host, request.port)))
-        channel.connect(request.host, request.port, ANSWER_TIMEOUT)
-        try:
-            sock.sendall(reply(0))
-        except (OSError, gevent.GreenletExit):
-            channel.abort("the application is gone")
-            raise
-        relay.run(sock, early)
+    # -- reading requests. All raise RequestError, and OSError when the application is gone
 
-    def _negotiate(self, sock: socket.socket) -> tuple[Request, bytes]:
-        """The request, and what the application sent behind it."""
-        machine = Socks5Server(self._username, self._password)
-        while machine.request is None:
-            data = sock.recv(_READ)
-            if not data:
-                raise ConnectionResetError("the application closed")
-            answer = machine.feed(data)
+    def _meet(self, sock: socket.socket) -> Front:
+        """The application's protocol, and its first request in it."""
+        with _deadline():
+            data = _read(sock)
+            front = front_for(data[0], self._username, self._password)
+            self._negotiate(sock, front, data)
+        return front
+
+    def _await_next(self, sock: socket.socket, front: Front) -> None:
+        """Returns with another request; it may be there already."""
+        if front.request is None:
+            with gevent.Timeout(KEEP_ALIVE, TimeoutError(f"no other request in {KEEP_ALIVE:g} s")):
+                data = _read(sock)
+            with _deadline():
+                self._negotiate(sock, front, data)
+
+    def _negotiate(self, sock: socket.socket, front: Front, data: bytes) -> None:
+        while True:
+            answer = front.feed(data)
             if answer:
                 sock.sendall(answer)
-        return machine.request, machine.leftover
+            if front.request is not None:
+                return
+            data = _read(sock)
+
+    # -- fulfilling them. All raise RequestError and OSError
+
+    def _fulfil(self, sock: socket.socket, front: Front, peer: str) -> bool:
+        """Does what the application asked for. Returns whether it may ask for more."""
+        try:
+            match front.request:
+                case Forward() as request:
+                    return self._forward(sock, request, peer)
+                case Request(command=Command.UDP_ASSOCIATE):
+                    raise SocksError("UDP ASSOCIATE is not available yet", reply(COMMAND_NOT_SUPPORTED))
+                case Request() as request:
+                    self._relay(sock, front, request, peer)
+        except DialError as error:
+            log.info("%s: %s", peer, error)
+            self._refuse(sock, front.refusal(error))
+        return False
+
+    def _relay(self, sock: socket.socket, front: Front, request: Request, peer: str) -> None:
+        """Raises DialError, too."""
+        with self._channel() as channel:
+            relay = Relay(channel, patient=True)
+            log.debug("%s: connecting to %s", peer, shown((request.host, request.port)))
+            channel.begin(request.host, request.port)
+            watcher = None
+            if self._fast_open:
+                watcher = spawn(f"answer for {peer}", _reset_unless_answered, channel, relay, peer)
+            else:
+                channel.await_answer(ANSWER_TIMEOUT)
+            try:
+                sock.sendall(front.success())
+                relay.run(sock, front.leftover)
+            except (OSError, gevent.GreenletExit):
+                channel.abort("the application is gone")
+                raise
+            finally:
+                if watcher is not None:
+                    watcher.kill(block=False)
+
+    def _forward(self, sock: socket.socket, request: Forward, peer: str) -> bool:
+        """Raises DialError, too."""
+        with self._channel() as channel:
+            exchange = Exchange(sock, request.server, channel)
+            log.debug("%s: forwarding to %s", peer, shown((request.host, request.port)))
+            channel.connect(request.host, request.port, ANSWER_TIMEOUT)
+            exchange.run(request.head)
+        if request.server.again():
+            return True
+        end_politely(sock, _FAREWELL)
+        return False
+
+    @contextlib.contextmanager
+    def _channel(self) -> Iterator[Channel]:
+        """A new channel; during the block `drain` waits for this greenlet. Raises NoLinkError."""
+        try:
+            channel = self._pick_link().open()
+        except DialError as error:
+            raise NoLinkError(error.cause, str(error)) from error
+        current = cast("gevent.Greenlet[..., object]", gevent.getcurrent())
+        self._busy.add(current)
+        try:
+            yield channel
+        finally:
+            self._busy.discard(current)
 
     def _refuse(self, sock: socket.socket, answer: bytes) -> None:
         with contextlib.suppress(OSError):
             sock.sendall(answer)
         end_politely(sock, _FAREWELL)
+
+
+def _read(sock: socket.socket) -> bytes:
+    data = sock.recv(_READ)
+    if not data:
+        raise ConnectionResetError("the application closed")
+    return data
+
+
+def _deadline() -> gevent.Timeout:
+    return gevent.Timeout(REQUEST_TIMEOUT, RequestError(f"no whole request in {REQUEST_TIMEOUT:g} s"))
+
+
+def _reset_unless_answered(channel: Channel, relay: Relay, peer: str) -> None:
+    """What was promised by fast open is taken back."""
+    try:
+        channel.await_answer(ANSWER_TIMEOUT)
+    except DialError as error:
+        log.info("%s: %s", peer, error)
+        relay.deliver_reset(str(error))

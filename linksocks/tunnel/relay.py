@@ -22,7 +22,6 @@ import contextlib
 import errno
 import os
 import socket as stdlib_socket
-import struct
 from typing import Final
 
 import gevent
@@ -31,7 +30,7 @@ from gevent.event import Event
 
 from linksocks.errors import ChannelError
 from linksocks.net.greenlets import Greenlet, spawn, within
-from linksocks.net.sockets import unsent
+from linksocks.net.sockets import reset_when_closed, unsent
 from linksocks.tunnel.backlog import Backlog
 from linksocks.tunnel.channel import Channel, End
 from linksocks.tunnel.terms import CHUNK
@@ -53,8 +52,6 @@ STEP: Final = 128 * 1024
 """Unsent bytes at which a socket counts as full where PATIENCE counts, that is without flow control. Otherwise the
 kernel wakes the drainer only when a third of the socket's buffer is free, 1.5 MB measured: an application that reads
 100 kB/s would seem to stand still for 15 s. Not with flow control: it costs a fast stream up to a tenth."""
-
-_RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() sends RST
 
 
 class Relay:
@@ -263,7 +260,6 @@ class Relay:
             if helper is not None:
                 helper.kill(block=False)
         if self._broken:
-            with contextlib.suppress(OSError):
-                sock.setsockopt(stdlib_socket.SOL_SOCKET, stdlib_socket.SO_LINGER, _RESET)
+            reset_when_closed(sock)
         self._sock = None
         sock.close()

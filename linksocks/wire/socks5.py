@@ -21,7 +21,7 @@ from collections.abc import Callable
 from enum import Enum, IntEnum
 from typing import NamedTuple
 
-from linksocks.errors import Cause, SocksError
+from linksocks.errors import Cause, DialError, SocksError
 from linksocks.wire.socks5_address import address_size, is_known, pack_address, parse_address
 
 # Replies beside those of `errors.Cause` (RFC 1928 section 6).
@@ -30,6 +30,12 @@ COMMAND_NOT_SUPPORTED = 7
 ADDRESS_TYPE_NOT_SUPPORTED = 8
 
 NO_AUTH, USER_PASSWORD, NONE_ACCEPTABLE = 0x00, 0x02, 0xFF
+
+_NOT_OFFERED = {
+    NO_AUTH: "the application insists on a login and this port has none: set no user and password in it",
+    USER_PASSWORD: "the application offers no login and this port asks for one: set the user and password in it",
+}
+"""Why no method is acceptable, by the one that we accept."""
 
 LOGIN_SUCCEEDED, LOGIN_FAILED = b"\x01\x00", b"\x01\x01"
 
@@ -99,11 +105,20 @@ class Socks5Server:
             self.leftover, self._buffer = self._buffer, b""
         return replies
 
+    def success(self) -> bytes:
+        """The target was reached."""
+        return reply(SUCCEEDED)
+
+    def refusal(self, error: DialError) -> bytes:
+        """The target was not reached."""
+        return reply(error.cause)
+
     def _take(self, step: Step) -> bytes:
         """The message of this phase, cut off the buffer; empty while bytes of it are missing."""
         buffer = self._buffer
         if buffer and buffer[0] != step.version:
-            raise SocksError(f"version {buffer[0]} in the {self.phase.value}", step.refusal)
+            reason = f"expected version {step.version} in the SOCKS5 {self.phase.value}, got {buffer[0]}"
+            raise SocksError(reason, step.refusal)
         size = step.size(buffer)
         if size > len(buffer):
             return b""
@@ -112,8 +127,7 @@ class Socks5Server:
 
     def _greet(self, message: bytes) -> bytes:
         if self._method not in message[2:]:
-            reason = f"the application does not offer the method {self._method}"
-            raise SocksError(reason, bytes((5, NONE_ACCEPTABLE)))
+            raise SocksError(_NOT_OFFERED[self._method], bytes((5, NONE_ACCEPTABLE)))
         self.phase = Phase.LOGIN if self._method == USER_PASSWORD else Phase.REQUEST
         return bytes((5, self._method))
 
@@ -130,9 +144,11 @@ class Socks5Server:
     def _ask(self, message: bytes) -> bytes:
         code, kind = message[1], message[3]
         if not is_known(kind):
-            raise SocksError(f"unknown address type {kind}", reply(ADDRESS_TYPE_NOT_SUPPORTED))
+            reason = f"expected the address type IPv4 (1), domain (3) or IPv6 (4), got {kind}"
+            raise SocksError(reason, reply(ADDRESS_TYPE_NOT_SUPPORTED))
         if code not in (Command.CONNECT, Command.UDP_ASSOCIATE):
-            raise SocksError(f"command {code} is not supported", reply(COMMAND_NOT_SUPPORTED))
+            reason = f"SOCKS5 command {code} is not supported, only CONNECT (1) and UDP ASSOCIATE (3)"
+            raise SocksError(reason, reply(COMMAND_NOT_SUPPORTED))
         try:
             self.request = Request(Command(code), *parse_address(message[3:]))
         except SocksError as error:

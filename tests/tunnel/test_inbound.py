@@ -144,16 +144,18 @@ class TestApplications:
     @pytest.mark.parametrize(
         ("said", "answer"),
         [
-            (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b""),
-            (b"\x04\x01\x00\x50\x7f\x00\x00\x01\x00", b""),
+            (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 400 Bad Request\r\n"),
+            (b"\x04\x02\x00\x50\x7f\x00\x00\x01\x00", b"\x00\x5b"),
             (bytes(range(256)) * 100, b""),
+            (b"\x16\x03\x01\x02\x00\x01", b""),
+            (b"get http://target/ HTTP/1.1\r\n\r\n", b""),
             (b"\x05\x01\x02", b"\x05\xff"),
             (GREETING + b"\x05\x02\x00\x01\x7f\x00\x00\x01\x00\x50", b"\x05\x00\x05\x07"),
             (GREETING + b"\x05\x03\x00\x01\x7f\x00\x00\x01\x00\x50", b"\x05\x00\x05\x07"),
             (GREETING + b"\x05\x01\x00\x09\x7f\x00\x00\x01\x00\x50", b"\x05\x00\x05\x08"),
             (GREETING + b"\x05\x01\x00\x03\x02\xff\xff\x00\x50", b"\x05\x00\x05\x01"),
         ],
-        ids=["http", "socks4", "garbage", "method", "bind", "udp", "address", "name"],
+        ids=["http", "socks4", "garbage", "tls", "lower case", "method", "bind", "udp", "address", "name"],
     )
     def test_one_that_asks_for_what_there_is_not(self, said: bytes, answer: bytes) -> None:
         with serving() as (peer, inbound):
@@ -195,7 +197,7 @@ class TestApplications:
 
     @pytest.mark.parametrize("said", [b"", b"\x05", GREETING, GREETING + CONNECT[:-1]])
     def test_one_that_dawdles(self, said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(inbounds, "SOCKS_TIMEOUT", 0.05)
+        monkeypatch.setattr(inbounds, "REQUEST_TIMEOUT", 0.05)
         with serving() as (peer, inbound):
             app = knock(inbound, said)
             assert read_to_end(app)[1]

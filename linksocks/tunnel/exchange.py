@@ -1,0 +1,170 @@
+"""One HTTP request in absolute-form and its response, over a channel of their own.
+
+The target is asked to close after the response, so a response can never meet another one's request, and the target's
+connection needs no pool, no idle time and no second try. The application's connection is kept: see Inbound.
+
+Two greenlets, each with one direction: a helper moves the request, since a target may answer before it has read
+all; the caller moves the response. Nothing is collected: 64 KiB of each direction are in hand, the rest waits in the
+channel's window or in the application. When the request is out, the helper reads on, to see the application's end:
+
+============================== ===================================================================
+the application                what follows
+============================== ===================================================================
+resets                         the channel is aborted
+ends its direction             so do we, towards a peer that knows half-close: the target decides
+sends more                     that is its next request; it is kept, and no more is read
+============================== ===================================================================
+
+What fails before the response's head was passed on becomes an answer of ours; what fails later resets the
+application's connection, so that nobody takes a part for the whole, however the body ends.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import gevent
+import h11
+from gevent import socket
+
+from linksocks.errors import Cause, ChannelError, DialError, HttpError
+from linksocks.net.greenlets import spawn
+from linksocks.net.sockets import reset_when_closed
+from linksocks.tunnel.channel import Channel
+from linksocks.tunnel.relay import STALLED
+from linksocks.tunnel.stream import Stream
+from linksocks.wire.http_proxy import MAX_HEAD, HttpProxyServer, for_application
+
+_READ: Final = 64 * 1024
+
+
+class Exchange:
+    """Give it `channel` before that is connected, then `run` it."""
+
+    def __init__(self, sock: socket.socket, server: HttpProxyServer, channel: Channel) -> None:
+        self._sock = sock
+        self._server = server
+        self._channel = channel
+        self._stream = Stream(channel)
+        self._target = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+        self._begun = False  # the application has some of the final response
+        self._fault: HttpError | OSError | None = None  # what was wrong with the application's side
+
+    def run(self, head: h11.Request) -> None:
+        """Returns when the response is passed on and the channel ends in good order.
+
+        Raises DialError or HttpError while the application can be answered, and OSError after that: its
+        connection is to be closed at once then.
+        """
+        self._send(head)
+        uploader = spawn(f"upload {self._channel.id.hex()[:8]}", self._upload)
+        try:
+            self._download()
+        except (DialError, HttpError) as error:
+            self._channel.abort(str(error))
+            if self._begun:
+                reset_when_closed(self._sock)
+                raise ConnectionAbortedError(f"a response was cut: {error}") from error
+            raise
+        except (OSError, gevent.GreenletExit):
+            self._channel.abort("the application is gone")
+            reset_when_closed(self._sock)
+            raise
+        else:
+            self._stream.close()
+        finally:
+            uploader.kill()
+
+    # -- target to application: the caller's greenlet
+
+    def _download(self) -> None:
+        """Raises DialError for all that is wrong with the target, and what was wrong with the application."""
+        try:
+            while not self._pass_on(self._from_target()):
+                pass
+        except ChannelError as error:
+            raise self._fault or DialError(
+                Cause.GENERAL, f"the target's connection broke: {error}"
+            ) from error
+        except h11.ProtocolError as error:
+            text = "the target's response is no HTTP/1.1, or it was cut"
+            raise DialError(Cause.GENERAL, text) from error
+
+    def _from_target(self) -> h11.Event | None:
+        """None where the target has ended without a response."""
+        try:
+            while (event := self._target.next_event()) is h11.NEED_DATA:
+                self._target.receive_data(self._stream.read())
+        except TimeoutError as error:
+            raise DialError(Cause.TIMED_OUT, f"the target's response: {error}") from error
+        return None if isinstance(event, type) else event
+
+    def _pass_on(self, event: h11.Event | None) -> bool:
+        """Whether that was the last."""
+        http = self._server.http
+        match event:
+            case h11.InformationalResponse():
+                if http.their_http_version != b"1.0":  # which does not know them
+                    self._give(http.send(_rewritten(event)))
+            case h11.Response():
+                response = _rewritten(event)
+                self._begun = True
+                self._give(http.send(response))
+            case h11.Data():
+                self._give(http.send(event))
+            case h11.EndOfMessage():  # trailers may be dropped (RFC 9110 section 6.5.1)
+                self._give(http.send(h11.EndOfMessage()))
+                return True
+            case _:
+                raise ChannelError("the target closed without an answer")
+        return False
+
+    def _give(self, data: bytes | None) -> None:
+        if data:
+            with gevent.Timeout(STALLED, TimeoutError(f"the application took nothing for {STALLED:g} s")):
+                self._sock.sendall(data)
+
+    # -- application to target: the helper's greenlet
+
+    def _upload(self) -> None:
+        try:
+            while not isinstance(event := self._from_application(), h11.EndOfMessage):
+                self._send(event)
+            self._send(h11.EndOfMessage())
+            self._watch()
+        except h11.RemoteProtocolError as error:
+            self._fault = self._server.malformed(error)
+            self._channel.fail("the application's request is malformed")
+        except OSError as error:
+            self._fault = error
+            self._channel.fail("the application is gone")
+        except ChannelError:
+            pass  # the one who reads learns of it, unless the response is whole
+
+    def _from_application(self) -> h11.Event:
+        http = self._server.http
+        while (event := http.next_event()) is h11.NEED_DATA:
+            http.receive_data(self._sock.recv(_READ))
+        assert not isinstance(event, type)  # paused is what follows the end of a message
+        return event
+
+    def _send(self, event: h11.Event) -> None:
+        data = self._target.send(event)
+        if data:
+            self._channel.send(data)
+
+    def _watch(self) -> None:
+        """See the table above. Raises OSError."""
+        data = self._sock.recv(_READ)
+        if data:
+            self._server.http.receive_data(data)
+        elif self._channel.half_close:
+            self._channel.finish()
+
+
+def _rewritten(
+    response: h11.Response | h11.InformationalResponse,
+) -> h11.Response | h11.InformationalResponse:
+    """As the application gets it; h11 adds what frames the body."""
+    kind = type(response)
+    return kind(status_code=response.status_code, headers=for_application(response), reason=response.reason)
