@@ -2,6 +2,7 @@
 
 ============ ======================================================================================
 `Tunnel`     SOCKS port, link, link, dialling side: an application and its target with all between
+`Agent`      the same with a server between: SOCKS port, link, link, switch, link, link, dialling side
 `Peer`       one real `Link`; the test is the other end and sends and expects single messages
 `Target`     a listener whose connections the test takes one by one
 ============ ======================================================================================
@@ -23,6 +24,7 @@ from linksocks.net.websocket import WebSocket
 from linksocks.tunnel.inbound import Inbound
 from linksocks.tunnel.link import NOBODY, Acceptor, Link
 from linksocks.tunnel.outbound import Outbound
+from linksocks.tunnel.switch import Switch
 from linksocks.tunnel.terms import Terms, first_window
 from linksocks.wire.extensions import Extensions
 from linksocks.wire.frames import CloseCode
@@ -83,15 +85,16 @@ class Tunnel:
     """`kind` says whether both ends know each other's extensions."""
 
     def __init__(self, kind: str = "ours", max_window: int = MAX_WINDOW) -> None:
-        terms = Terms(1, extensions(kind, max_window), max_window)
-        self.wire, far = socket.socketpair()
         self._resolver = Resolver()
         self.outbound = Outbound(Direct(self._resolver))
-        self.client = Link(WebSocket(self.wire, client=True, name="server"), terms)
-        self.server = Link(WebSocket(far, client=False, name="client"), terms, self.outbound)
+        self.wire, self.client, self.server = _linked(kind, max_window, server=self.outbound)
+        self._begin(self.client, self.server)
+
+    def _begin(self, *links: Link) -> None:
         self.inbound = Inbound(_listener(), lambda: self.client)
         self.inbound.start()
-        self._links = [gevent.spawn(_run, link) for link in (self.client, self.server)]
+        self._links = links
+        self._running = [gevent.spawn(_run, link) for link in links]
 
     def __enter__(self) -> Self:
         return self
@@ -99,13 +102,14 @@ class Tunnel:
     def __exit__(self, kind: object, *exc: object) -> None:
         try:
             if kind is None:
-                for link in (self.client, self.server):
+                for link in self._links:
                     assert link.drained(PATIENCE), f"{link.channels} channels are left"
         finally:
             self.inbound.stop()
             self.outbound.stop()
-            self.client.close(CloseCode.NORMAL)
-            gevent.joinall(self._links, timeout=PATIENCE)
+            for link in self._links:
+                link.close(CloseCode.NORMAL)
+            gevent.joinall(self._running, timeout=PATIENCE)
             self._resolver.close()
 
     def cut(self) -> None:
@@ -121,6 +125,18 @@ class Tunnel:
         waiting = gevent.spawn(target.accept)
         app = self.connect(target.port)
         return app, waiting.get()
+
+
+class Agent(Tunnel):
+    """`connector` and `provider` say whether each of them and the server know each other's extensions."""
+
+    def __init__(self, connector: str = "ours", provider: str = "ours", max_window: int = MAX_WINDOW) -> None:
+        self._resolver = Resolver()
+        self.outbound = Outbound(Direct(self._resolver))
+        self.switch = Switch(lambda: self.dialling)
+        self.wire, self.client, self.asking = _linked(connector, max_window, server=self.switch)
+        self.provider_wire, self.server, self.dialling = _linked(provider, max_window, client=self.outbound)
+        self._begin(self.client, self.asking, self.dialling, self.server)
 
 
 class Peer(Hand):
@@ -180,6 +196,19 @@ def reset(sock: socket.socket) -> None:
     """Closes with RST."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     sock.close()
+
+
+def _linked(
+    kind: str, max_window: int, *, client: Acceptor = NOBODY, server: Acceptor = NOBODY
+) -> tuple[socket.socket, Link, Link]:
+    """The client's socket, its link and the server's, with an acceptor each."""
+    terms = Terms(1, extensions(kind, max_window), max_window)
+    near, far = socket.socketpair()
+    return (
+        near,
+        Link(WebSocket(near, client=True, name="server"), terms, client),
+        Link(WebSocket(far, client=False, name="client"), terms, server),
+    )
 
 
 def _listener() -> socket.socket:
