@@ -6,6 +6,7 @@ write would start and stop a timer for every message.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -39,6 +40,7 @@ class Heartbeat:
         self._asked: AsyncResult[bool] | None = (
             None  # whether a peer that was asked says anything, until it does
         )
+        self._asked_at = 0.0
         interval = min(PING_INTERVAL, SILENCE) / _BEATS
         self._patience = round(SILENCE / interval)
         self._beats_to_ping = round(PING_INTERVAL / interval)
@@ -59,14 +61,14 @@ class Heartbeat:
     def responsive(self, timeout: float) -> bool:
         """Whether the peer was heard since the last beat, or else says anything to a ping within `timeout` seconds.
 
-        All who ask share one ping: until it is answered, another one would say nothing more.
+        All who ask share one ping, and who asks later than that about a peer that is still mute does not wait.
         """
         if self._received != self._heard:
             return True
         if self._asked is None:
-            self._asked = AsyncResult()
+            self._asked, self._asked_at = AsyncResult(), time.monotonic()
             self._writer.ping()
-        return bool(self._asked.wait(timeout))
+        return bool(self._asked.wait(max(0.0, self._asked_at + timeout - time.monotonic())))
 
     def _tell(self, *, responsive: bool) -> None:
         if self._asked is not None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from gevent.event import Event
 
-from linksocks.errors import AuthError, ConfigError, LinkClosed, LinkError
+from linksocks.errors import AuthError, ConfigError, LinkClosed, LinkError, ListenError
 from linksocks.net.accept import Accepted, UpgradeServer
 from linksocks.net.egress import Direct
 from linksocks.net.listen import bind, listen
@@ -87,16 +87,17 @@ class ServerRole:
 
         Applications need a password where a name or a password is given. Raises ListenError.
         """
+        self._tokens.check(token)
         serve = partial(Inbound, username=username, password=password)
         group = Group(self._connector_wait)
         grant = Reverse(group, self._ports, port, token_hash(token), serve)
-        try:
-            self._tokens.add(token, grant)
-            if self._socks_no_wait:
+        added = self._tokens.add(token, grant)
+        if self._socks_no_wait:
+            try:
                 grant.prepare()
-        except BaseException:
-            grant.stop()
-            raise
+            except ListenError:
+                self._tokens.remove(added)
+                raise
         return grant.port
 
     def add_autonomous_token(self, token: str) -> None:

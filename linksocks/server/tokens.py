@@ -78,13 +78,18 @@ class TokenTable:
     def __iter__(self) -> Iterator[Token]:
         return iter(list(self._tokens.values()))
 
-    def add(self, token: str, grant: Grant, parent: Grant | None = None) -> Token:
-        """Accepts `token`. Raises ConfigError for one that can't be."""
+    def check(self, token: str) -> str:
+        """The hash of `token`. Raises ConfigError when it can't be added."""
         if not token or token == RESERVED:
             raise ConfigError(f"a token can't be empty or {RESERVED!r}, which is reserved")
         digest = token_hash(token)
         if self.find(digest) is not None:
             raise ConfigError("token already exists")
+        return digest
+
+    def add(self, token: str, grant: Grant, parent: Grant | None = None) -> Token:
+        """Accepts `token`. Raises ConfigError."""
+        digest = self.check(token)
         accepted = self._tokens[self._key(digest)] = Token(digest, grant, parent)
         return accepted
 
