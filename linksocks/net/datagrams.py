@@ -69,6 +69,7 @@ class UdpSocket:
         except OSError:
             self._sock.close()
             raise
+        self.host: str = address[0]
         self.port: int = self._sock.getsockname()[1]
 
     def send(self, payload: Buffer, address: SockAddr) -> None:
@@ -80,18 +81,20 @@ class UdpSocket:
             self._sock.settimeout(None)
 
     def receive(self) -> tuple[bytes, SockAddr]:
-        """The next datagram and its source. Waits. Raises OSError, also when the socket is closed meanwhile."""
+        """The next datagram and its source, IPv4 in its own form. Waits. Raises OSError, also when it is closed."""
         self._unyielded += 1
         if self._unyielded >= _UNYIELDED:
             self._unyielded = 0
             gevent.sleep(0)
-        return self._sock.recvfrom(MAX_DATAGRAM)
+        payload, source = self._sock.recvfrom(MAX_DATAGRAM)
+        return payload, with_port(source, source[1])
 
     def receive_now(self) -> tuple[bytes, SockAddr] | None:
         """The same without waiting: None where nothing is there."""
         self._sock.settimeout(0.0)
         try:
-            return self._sock.recvfrom(MAX_DATAGRAM)
+            payload, source = self._sock.recvfrom(MAX_DATAGRAM)
+            return payload, with_port(source, source[1])
         except BlockingIOError:
             return None
         finally:
@@ -149,10 +152,11 @@ class DirectDatagrams:
     def _look_up(self, host: str, name: _Name) -> None:
         name_current(f"look up {host} for UDP")
         try:
-            name.learn(self._resolver.resolve(host, 0, _LOOK_UP_TIMEOUT))
+            found = self._resolver.resolve(host, 0, _LOOK_UP_TIMEOUT)
         except DialError as error:
             log.debug("UDP: %s", error)
-        name.asking = False
+            found = name.addresses
+        name.learn(found)
         while name.waiting:
             payload, port = name.waiting.popleft()
             self._transmit(payload, name.addresses, port)
@@ -181,10 +185,11 @@ class DirectDatagrams:
     def receive(self) -> tuple[bytes, str, int]:
         """See Datagrams."""
         try:
-            payload, (host, port, *_) = self._socket.receive()
+            payload, source = self._socket.receive()
         except OSError as error:
             raise DialError(Cause.GENERAL, f"the UDP socket failed: {error.strerror or error}") from error
-        return payload, plain(host), port
+        host, port, *_ = source
+        return payload, host, port
 
     def close(self) -> None:
         """See Datagrams."""
@@ -203,16 +208,20 @@ class _Name:
         self.stale = 0.0  # when to look it up again
 
     def learn(self, found: list[Address]) -> None:
-        """New addresses; the one in use stays so if it is among them."""
+        """The outcome of a look-up; the address in use stays so if it is found again."""
         if self.addresses and self.addresses[0] in found:
             found = [self.addresses[0], *(address for address in found if address != self.addresses[0])]
         self.addresses = found
-        self.stale = time.monotonic() + _FRESH
+        self.stale = time.monotonic() + _FRESH if found else 0.0
+        self.asking = False
 
 
-def plain(host: str) -> str:
-    """An address as text, IPv4 in its own form also where an IPv6 socket gave it."""
-    return host.removeprefix(_MAPPED) if "." in host else host
+def with_port(address: SockAddr, port: int) -> SockAddr:
+    """The address with another port, IPv4 in its own form also where an IPv6 socket gave it."""
+    host, _, *rest = address
+    if "." in host:
+        return host.removeprefix(_MAPPED), port
+    return (host, port, *rest)  # type: ignore[return-value]
 
 
 def _anywhere() -> UdpSocket:

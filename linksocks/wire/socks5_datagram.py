@@ -19,7 +19,10 @@ def pack_datagram(host: str, port: int, payload: Buffer) -> bytes:
 
 
 def parse_datagram(raw: bytes) -> tuple[str, int, bytes]:
-    """Host, port and payload. Raises SocksError for a datagram that is malformed, a fragment, or for port 0."""
+    """Host, port and payload. Raises SocksError for a datagram that is malformed, a fragment, or for port 0.
+
+    Its reasons are few fixed texts, so that they can be counted.
+    """
     front = memoryview(raw)[len(_HEAD) :]
     if not front:
         raise SocksError("a datagram without an address")
@@ -30,7 +33,10 @@ def parse_datagram(raw: bytes) -> tuple[str, int, bytes]:
     size = address_size(front)
     if size > len(front):
         raise SocksError("a datagram whose address is cut short")
-    host, port = parse_address(front[:size])
+    try:
+        host, port = parse_address(front[:size])
+    except SocksError as error:
+        raise SocksError("a datagram to a name that is none") from error
     if not port:
         raise SocksError("a datagram to port 0")
     return host, port, bytes(front[size:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import gevent
@@ -36,7 +37,7 @@ class Hand:
     def next(self) -> m.Message:
         """What the other end sends next."""
         message = parse(self.next_raw())
-        return m.Data(message.channel, bytes(message.payload)) if isinstance(message, m.Data) else message
+        return replace(message, payload=bytes(message.payload)) if isinstance(message, m.Data) else message
 
     def next_raw(self) -> bytes:
         """The same as bytes."""

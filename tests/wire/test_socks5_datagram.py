@@ -44,9 +44,9 @@ def test_one_that_is_cut_short_is_refused(name: str) -> None:
         ("000000 02 7f000001 0035 78", "unknown address type"),
         ("000000 ff", "unknown address type"),
         ("000000 01 7f000001 0000 78", "port 0"),
-        ("000000 03 00 0035 78", "no domain name"),
-        ("000000 03 02 fffe 0035 78", "not UTF-8"),
-        ("000000 03 02 0a0d 0035 78", "no domain name"),
+        ("000000 03 00 0035 78", "a name that is none"),
+        ("000000 03 02 fffe 0035 78", "a name that is none"),
+        ("000000 03 02 0a0d 0035 78", "a name that is none"),
     ],
 )
 def test_what_is_refused(raw: str, reason: str) -> None:
