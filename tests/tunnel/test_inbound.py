@@ -1,8 +1,5 @@
 """The side of applications, against a server played by hand."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import gevent
 import pytest
 from gevent import socket
@@ -13,38 +10,13 @@ from linksocks.tunnel.inbound import Inbound
 from linksocks.tunnel.link import Link
 from linksocks.wire import messages as m
 from tests.support import socks
-from tests.support.tunnels import KINDS, PATIENCE, Peer, read_to_end, reset
+from tests.support.applications import knock, listening, serving
+from tests.support.tunnels import KINDS, Peer, read_to_end, reset
 
 GREETING = b"\x05\x01\x00"
 CONNECT = b"\x05\x01\x00\x03\x06target\x00\x50"
 
 both_kinds = pytest.mark.parametrize("kind", KINDS)
-
-
-@contextmanager
-def serving(kind: str = "ours", login: tuple[str, str] = ("", "")) -> Iterator[tuple[Peer, Inbound]]:
-    with Peer(kind, client=False) as peer, listening(lambda: peer.link, login) as inbound:
-        yield peer, inbound
-
-
-@contextmanager
-def listening(pick_link: object, login: tuple[str, str] = ("", "")) -> Iterator[Inbound]:
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    inbound = Inbound(listener, pick_link, *login)  # type: ignore[arg-type]
-    inbound.start()
-    try:
-        yield inbound
-    finally:
-        inbound.stop()
-
-
-def knock(inbound: Inbound, *said: bytes) -> socket.socket:
-    """An application that says this much of its own."""
-    app = socket.create_connection(("127.0.0.1", inbound.port), PATIENCE)
-    for part in said:
-        app.sendall(part)
-    return app
 
 
 def asking(peer: Peer, inbound: Inbound) -> tuple[socket.socket, m.ChannelId]:
