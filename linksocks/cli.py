@@ -79,10 +79,7 @@ def _command(argv: list[str], environ: Mapping[str, str]) -> int:
     if "-h" in rest or "--help" in rest:
         _say(usage.help_text(command))
         return OK
-    flags = usage.parse(command, rest)
-    if command.later:
-        raise ConfigError(f"the {name} command is not available yet")
-    return _run(resolve(name, flags, environ))
+    return _run(resolve(name, usage.parse(command, rest), environ))
 
 
 def _mode(text: str) -> str:
@@ -98,7 +95,10 @@ def _run(config: Config) -> int:
 
     logs.configure(config["debug"], config["log-format"])
     made = Secret(secrets.token_hex(16)) if config.command == "server" and not config["token"] else Secret("")
-    role = _server(config, made) if config.command == "server" else _client(config)
+    if config.command == "server":
+        role = _server(config, made)
+    else:
+        role = _provider(config) if config["reverse"] else _client(config)
     stopping, stopped = Event(), Event()
 
     def stop(number: int) -> None:
@@ -176,7 +176,15 @@ def _client(config: Config) -> Role:
         socks_username=config["socks-username"],
         socks_password=password.reveal(),
         socks_no_wait=config["socks-no-wait"],
+        fast_open=config["fast-open"],
     )
+
+
+def _provider(config: Config) -> Role:
+    from linksocks.client.provider import ProviderRole  # noqa: PLC0415
+
+    token: Secret = config["connector-token"]
+    return ProviderRole(_uplink(config), connector_tokens=[token.reveal()] if token else [])
 
 
 def _uplink(config: Config) -> Uplink:

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from docopt import docopt
 
 from linksocks.config import nearest
-from linksocks.config.settings import COMMANDS, Command, Setting, settings_of
+from linksocks.config.settings import COMMANDS, Command, Setting, has_effect, settings_of
 from linksocks.errors import ConfigError
 
 _WIDTH = 100
@@ -37,9 +37,7 @@ Exit codes: 0 stopped by a signal, 1 failed while running, 2 the command line or
 
 def overview() -> str:
     """The help text of `linksocks` itself."""
-    commands = [
-        (command.name, command.summary + (" Not available yet." * command.later)) for command in COMMANDS
-    ]
+    commands = [(command.name, command.summary) for command in COMMANDS]
     commands.append(("version", "Prints the version of linksocks."))
     lines = "\n".join(f"  {name:<11}{summary}" for name, summary in commands)
     return (
@@ -51,16 +49,20 @@ def overview() -> str:
 def help_text(command: Command) -> str:
     """The help text of a command, which is also its grammar."""
     settings = settings_of(command.name)
-    now = [setting for setting in settings if command.name not in setting.later]
-    later = [setting for setting in settings if command.name in setting.later]
+    useful = [setting for setting in settings if _effect(command, setting) is not None]
+    now = [setting for setting in useful if command.name not in setting.later]
+    later = [setting for setting in useful if command.name in setting.later]
+    idle = [setting for setting in settings if setting not in useful]
     usage = " ".join(f"[{s.flag}={s.kind.argument}]..." for s in settings if s.kind.repeats)
     parts = [
-        command.summary + (f"\nThe {command.name} command is not available yet." if command.later else ""),
+        command.summary,
         f"Usage:\n  linksocks {command.name} [options] [-d | -dd] {usage}".rstrip(),
-        "Options:\n" + "\n".join([*map(_option, now), _columns("-h, --help", "print this text")]),
+        "Options:\n" + _table(command, now) + "\n" + _columns("-h, --help", "print this text"),
     ]
+    if idle:
+        parts.append(f"Of no effect on a {command.name}, and refused:\n" + _table(command, idle))
     if later:
-        parts.append("Not available yet, and refused until then:\n" + "\n".join(map(_option, later)))
+        parts.append("Not available yet, and refused until then:\n" + _table(command, later))
     return "\n\n".join([*parts, SECRETS, PRECEDENCE, EXIT_CODES]) + "\n"
 
 
@@ -72,11 +74,24 @@ def parse(command: Command, argv: list[str]) -> dict[str, str]:
     return {s.name: text for s in settings if (text := _as_text(options[s.flag])) is not None}
 
 
-def _option(setting: Setting) -> str:
+def _effect(command: Command, setting: Setting) -> str | None:
+    """Which way round the command must run for a setting to do something, as the help text says it; None: either
+    that is not its way, or nothing would do."""
+    ways = [reverse for reverse in (False, True) if has_effect(command.name, setting.name, reverse=reverse)]
+    if command.reverse is not None:
+        return "" if command.reverse in ways else None
+    return "" if len(ways) == 2 else "; in reverse mode only" if ways[0] else "; not in reverse mode"
+
+
+def _table(command: Command, settings: Iterable[Setting]) -> str:
+    return "\n".join(_option(setting, _effect(command, setting) or "") for setting in settings)
+
+
+def _option(setting: Setting, effect: str) -> str:
     value = f"={setting.kind.argument}" if setting.kind.argument else ""
     short = f"-{setting.short}, " if setting.short else "    "
     default = f" (default: {setting.default})" if setting.default else ""
-    return _columns(f"{short}{setting.flag}{value}", f"{setting.help}{default}, {setting.variable}")
+    return _columns(f"{short}{setting.flag}{value}", f"{setting.help}{effect}{default}, {setting.variable}")
 
 
 def _columns(flags: str, text: str) -> str:

@@ -44,7 +44,6 @@ def test_the_help_text_is_fit_to_read_and_to_parse(command: Command) -> None:
     assert max(map(len, text.splitlines())) <= 110
     assert "seen by every user of this machine" in text
     assert "--token-file" in text
-    assert ("is not available yet" in text) == command.later
     # docopt takes every line that begins with a dash for the declaration of an option.
     declared = re.findall(r"^\s*(?:-\w, +)?--([\w-]+)", text, re.MULTILINE)
     assert sorted(declared) == sorted(["help", *(setting.name for setting in settings_of(command.name))])

@@ -24,7 +24,8 @@ log = logging.getLogger("linksocks.client")
 class ClientRole:
     """SOCKS5 on `socks_host:socks_port`, with a password where a name or password is given, through `uplink`.
 
-    The port opens with the first login, or with `socks_no_wait` at once.
+    The port opens with the first login, or with `socks_no_wait` at once. With `fast_open` an application may send
+    before its target has answered.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class ClientRole:
         socks_username: str,
         socks_password: str,
         socks_no_wait: bool,
+        fast_open: bool = False,
     ) -> None:
         self._resolver = Resolver()
         self._session = Session(uplink, self._resolver, reverse=False)
@@ -45,6 +47,7 @@ class ClientRole:
         self._socks_address = (socks_host, socks_port)
         self._socks_credentials = (socks_username, socks_password)
         self._socks_no_wait = socks_no_wait
+        self._fast_open = fast_open
         self._inbound: Inbound | None = None  # until `start`
         self._socks_open = False
 
@@ -60,7 +63,10 @@ class ClientRole:
 
     def start(self) -> None:
         """Takes the SOCKS port and begins to connect. Raises ListenError."""
-        self._inbound = Inbound(bind(*self._socks_address), self._links.pick, *self._socks_credentials)
+        listener = bind(*self._socks_address)
+        self._inbound = Inbound(
+            listener, self._links.pick, *self._socks_credentials, fast_open=self._fast_open
+        )
         if self._socks_no_wait:
             self._open_socks(self._inbound)
         self._links.start()

@@ -54,15 +54,24 @@ class Uplink:
 
 
 class Session:
-    """Logs in at the server of `uplink`; `reverse` says that we dial for its channels. Raises ConfigError."""
+    """Logs in at the server of `uplink`; `reverse` says that we dial for its channels.
 
-    def __init__(self, uplink: Uplink, resolver: Resolver, *, reverse: bool) -> None:
+    `recognised`: the server must know that all links, and those after a reconnect, are of the same client. LinkSocks
+    (Go) reads our instance only in a message, never in the URL, and a provider that comes back as another has lost
+    its connector tokens: with 1.9.0 and 1.10.3 its connectors reached nobody after a reconnect until it logged in so.
+    """
+
+    def __init__(
+        self, uplink: Uplink, resolver: Resolver, *, reverse: bool, recognised: bool = False
+    ) -> None:
         self._url = server_url(uplink.url)
         self._context = client_context(uplink.ca_file)
         self._resolver = resolver
         self._max_window = uplink.buffer_size
         self._extensions = offered(uplink.buffer_size)
         self._own = Auth(uplink.token or ANONYMOUS, reverse=reverse, instance=uuid.uuid4().bytes)
+        # Who has no token is let in by the URL only (PROTOCOL section 2.2).
+        self._by_url = self._url.path == LOGIN_PATH and not (recognised and uplink.token)
         self._auth = self._own  # or one with the token that the server assigned
         self._admitted = False  # a login has succeeded with the token of `_auth`
         self._turn = Semaphore()
@@ -84,15 +93,17 @@ class Session:
         return Link(upgraded.websocket, terms, acceptor, handlers)
 
     def _connect(self) -> Upgraded:
-        instance = str(uuid.UUID(bytes=self._auth.instance))
-        url = with_login(self._url, token_hash(self._auth.token), instance, reverse=self._auth.reverse)
+        url = self._url.geturl()
+        if self._by_url:
+            instance = str(uuid.UUID(bytes=self._auth.instance))
+            url = with_login(self._url, token_hash(self._auth.token), instance, reverse=self._auth.reverse)
         headers = {"User-Agent": f"linksocks/{__version__}", HEADER: self._extensions.header()}
         return connect(url, headers, self._resolver, self._context, "server")
 
     def _log_in(self, upgraded: Upgraded) -> Welcome:
         tried = self._auth
         try:
-            welcome = log_in(upgraded.websocket, tried, by_url=self._url.path == LOGIN_PATH)
+            welcome = log_in(upgraded.websocket, tried, by_url=self._by_url)
         except AuthError as error:
             if tried is self._own:
                 raise

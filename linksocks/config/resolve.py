@@ -5,8 +5,9 @@ A line names the setting as the user gave it (the flag, the variable, or file, l
 expected and what to do, and never shows a secret.
 
 Invariants: the whole INI file is checked, whatever command reads it; of flags and variables only those that
-win are. A secret and the file that holds it are one setting with two spellings, so the higher level wins, and
-both at one level are an error. An empty variable counts as not set.
+win are, and of variables only those that have an effect. A secret and the file that holds it are one setting
+with two spellings, so the higher level wins, and both at one level are an error. An empty variable counts as
+not set.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 from linksocks.config import ini
 from linksocks.config.secret import redact_url
-from linksocks.config.settings import COMMANDS, ONLY_WITH, Setting, settings_of
+from linksocks.config.settings import COMMANDS, Setting, command_named, has_effect, settings_of
 from linksocks.errors import ConfigError
 
 _LONGEST_LINE = 4096
@@ -63,19 +64,17 @@ def resolve(command: str, flags: Mapping[str, str], environ: Mapping[str, str]) 
     said = _from_environment(command, environ)
     said |= {name: Given(Level.FLAG, f"--{name}", text) for name, text in flags.items()}
     said = _from_file(command, said.get("config"), problems) | said
+    reverse = _reverse(command, said, problems)
+    _drop_idle(command, reverse, said, problems)
     _read_secrets(command, said, problems)
     values = {setting.name: _value(command, setting, said, problems) for setting in settings_of(command)}
     for setting in settings_of(command):
         if setting.needs and setting.name in said and setting.needs not in said:
             where = said[setting.name].where
             problems.append(f"{where}: has no effect without --{setting.needs}; give both or none")
-    for owner, name, switch in ONLY_WITH:
-        given = said.get(name) if owner == command and not values[switch] else None
-        if given is not None and given.level is not Level.ENVIRONMENT:
-            problems.append(f"{given.where}: has no effect without --{switch}; add that or leave this out")
     if problems:
         raise ConfigError("\n".join(problems))
-    return Config(command, values)
+    return Config(command, values | {"reverse": reverse})
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -155,6 +154,34 @@ def _read_secrets(command: str, said: dict[str, Given], problems: list[str]) -> 
                 )
             except (OSError, ValueError) as error:
                 problems.append(f"{file.where}: can't read {str(path)!r}: {_reason(error)}")
+
+
+def _reverse(command: str, said: dict[str, Given], problems: list[str]) -> bool:
+    """Which way round the command runs. What was said of that is taken out of `said`."""
+    setting = next(setting for setting in settings_of(command) if setting.name == "reverse")
+    given, fixed = said.pop("reverse", None), command_named(command).reverse
+    if given is None or (fixed is not None and given.level is Level.ENVIRONMENT):
+        return bool(fixed)
+    value = bool(_value(command, setting, {"reverse": given}, problems))
+    if fixed is not None and value is not fixed:
+        problems.append(f"{given.where}: has no effect on a {command}; leave it out")
+    return value
+
+
+def _drop_idle(command: str, reverse: bool, said: dict[str, Given], problems: list[str]) -> None:
+    """What would have no effect is taken out of `said`. A variable may be meant for another command of the same
+    environment, a flag or a key is a mistake."""
+    why = f"on a {command}; leave it out"
+    if command_named(command).reverse is None:
+        why = (
+            "with --reverse; leave one of them out"
+            if reverse
+            else "without --reverse; add that or leave this out"
+        )
+    for name in [name for name in said if not has_effect(command, name, reverse=reverse)]:
+        given = said.pop(name)
+        if given.level is not Level.ENVIRONMENT:
+            problems.append(f"{given.where}: has no effect {why}")
 
 
 def _line(path: Path) -> str:

@@ -25,7 +25,8 @@ ALL = SERVER + CLIENTS
 class Command:
     name: str
     summary: str
-    later: bool = False
+    reverse: bool | None = None
+    """Which way round it runs, where --reverse does not say so."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,10 @@ class Setting:
 COMMANDS = (
     Command("server", "Accepts links from clients and dials the targets that they ask for."),
     Command("client", "Opens a SOCKS5 port and carries its connections to a server."),
-    Command("provider", "Lends this machine's network to others through a server.", later=True),
-    Command("connector", "Uses the network of a provider through a server.", later=True),
+    Command("provider", "Lends this machine's network to others through a server.", reverse=True),
+    Command(
+        "connector", "Opens a SOCKS5 port to the network of a provider, through a server.", reverse=False
+    ),
 )
 
 SETTINGS = (
@@ -180,18 +183,25 @@ SETTINGS = (
         "ports for applications to choose from where none is given",
         default="1024-10240",
     ),
-    # Reverse proxy: applications at the server, targets at a provider.
+    # Reverse: applications at the server or at connectors, targets at a provider.
     Setting("reverse", SERVER, v.SWITCH, "let providers in, and open a port for applications", short="r"),
     Setting(
+        "reverse",
+        CLIENTS,
+        v.SWITCH,
+        "reverse mode: be a provider, which dials for others and opens no port",
+        short="r",
+    ),
+    Setting(
         "connector-token",
-        SERVER,
-        v.SECRET,
+        ALL,
+        v.CONNECTOR_TOKEN,
         "what lets connectors in, to use the providers' network",
         short="c",
     ),
     Setting(
         "connector-token-file",
-        SERVER,
+        ALL,
         v.FILE,
         "file with that token on its first line",
         holds="connector-token",
@@ -243,15 +253,6 @@ SETTINGS = (
     Setting(
         "transport-grace", ALL, v.DURATION, "how long channels outlive a lost link", default="0", later=ALL
     ),
-    Setting(
-        "reverse",
-        CLIENTS,
-        v.SWITCH,
-        "serve the other way round, through a provider",
-        short="r",
-        later=CLIENTS,
-    ),
-    Setting("connector-token", CLIENTS, v.SECRET, "what lets a connector in", short="c", later=CLIENTS),
     Setting("api-key", SERVER, v.SECRET, "serve the token API to whom has this key", short="k", later=SERVER),
     Setting("upstream-proxy", ALL, v.PROXY, "dial through a SOCKS5 or HTTP proxy", short="x", later=ALL),
     Setting(
@@ -269,7 +270,6 @@ SETTINGS = (
         "answer applications before the target does",
         short="f",
         environment="LINKSOCKS_FASTOPEN",
-        later=CLIENTS,
     ),
     Setting("access-rule", ALL, v.LIST, "allow destinations, as ADDR:PORT; may be repeated", later=ALL),
     Setting(
@@ -326,16 +326,32 @@ SETTINGS = (
     ),
 )
 
-_FOR_APPLICATIONS = ("socks-host", "socks-port", "socks-username", "socks-password", "fast-open")
-
-ONLY_WITH = (
-    *(("server", name, "reverse") for name in _FOR_APPLICATIONS),
-    *(("server", name, "reverse") for name in ("socks-nowait", "port-pool", "connector-token")),
-    ("server", "connector-autonomy", "reverse"),
-    ("server", "connector-wait-provider", "reverse"),
+_FOR_APPLICATIONS = frozenset(
+    {
+        "socks-host",
+        "socks-port",
+        "socks-username",
+        "socks-password",
+        "socks-password-file",
+        "socks-no-wait",
+        "socks-nowait",
+        "port-pool",
+        "fast-open",
+    }
 )
-"""Command, setting, and the switch without which the setting has no effect. A variable may be meant for another
-command of the same environment, and is left alone then."""
+"""What is of use to the side with the port for applications."""
+
+_FOR_CONNECTORS = frozenset(
+    {"connector-token", "connector-token-file", "connector-autonomy", "connector-wait-provider"}
+)
+"""What is of use where there are providers."""
+
+
+def has_effect(command: str, name: str, *, reverse: bool) -> bool:
+    """Whether a setting does something for a command that runs that way round."""
+    if name in _FOR_APPLICATIONS:
+        return reverse == (command == "server")
+    return reverse or name not in _FOR_CONNECTORS
 
 
 def command_named(name: str) -> Command:

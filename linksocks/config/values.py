@@ -84,6 +84,12 @@ def _credential(text: str) -> str:
     return text
 
 
+def _connector_token(text: str) -> Secret:
+    if text == "anonymous":  # PROTOCOL section 2.2
+        raise ValueError("the name of a client without a token")
+    return Secret(_credential(text))
+
+
 def _switch(text: str) -> bool:
     try:
         return _WORDS[text.lower()]
@@ -145,6 +151,13 @@ SECRET = Kind(
     "SECRET",
     "1 to 255 bytes without control characters",
     lambda t: Secret(_credential(t)),
+    Secret(""),
+    secret=True,
+)
+CONNECTOR_TOKEN = Kind(
+    "SECRET",
+    "1 to 255 bytes without control characters, but for the word `anonymous`",
+    _connector_token,
     Secret(""),
     secret=True,
 )

@@ -32,7 +32,7 @@ def mistake(*args: str, env: dict[str, str] | None = None) -> list[str]:
         (["server", "--help"], "", "Accepts links"),
         (["client", "-t", "x", "-h"], "", "Opens a SOCKS5 port"),
         (["provider", "--help"], "", "Lends this machine's network"),
-        (["connector", "--help"], "", "Uses the network"),
+        (["connector", "--help"], "", "Opens a SOCKS5 port to the network of a provider"),
         (["--help"], "server", "Accepts links"),
         (["--help"], "reverse", "Lends this machine's network"),
         (["client", "--help"], "server", "Opens a SOCKS5 port"),
@@ -67,8 +67,12 @@ def test_version() -> None:
         (["server", "-r", "-a", "-c", "x"], "--connector-token: with --connector-autonomy providers bring"),
         (["server", "-r", "-p", "0", "-t", "x", "-c", "x"], "token already exists"),
         (["server", "-r", "--port-pool", "9-3"], "--port-pool: expected two ports"),
-        (["provider", "-t", "x"], "the provider command is not available yet"),
-        (["connector"], "the connector command is not available yet"),
+        (["provider", "-p", "9870"], "--socks-port: has no effect on a provider; leave it out"),
+        (["client", "-r", "-i"], "--socks-no-wait: has no effect with --reverse; leave one of them out"),
+        (["client", "-c", "x"], "--connector-token: has no effect without --reverse; add that or leave"),
+        (["connector", "-c", "x"], "--connector-token: has no effect on a connector; leave it out"),
+        (["connector", "-r"], "--reverse: has no effect on a connector; leave it out"),
+        (["provider", "-c", "anonymous"], "--connector-token: expected 1 to 255 bytes"),
         (["provider", "--nonsense"], "--nonsense: provider has no such flag"),
         (
             ["client", "--ca-file", "/nonexistent/ca.pem", "-u", "wss://127.0.0.1:1", "-R"],
@@ -91,7 +95,9 @@ def test_all_mistakes_in_a_file_come_at_once(tmp_path: Path) -> None:
 
 
 def test_the_mode_stands_for_the_command() -> None:
-    assert mistake(env={"LINKSOCKS_MODE": "reverse"}) == ["the provider command is not available yet"]
+    for mode in ("reverse", "provider"):
+        (line,) = mistake("-p", "1", env={"LINKSOCKS_MODE": mode})
+        assert line == "--socks-port: has no effect on a provider; leave it out"
     assert mistake("-p", "x", env={"LINKSOCKS_MODE": "forward"})[0].startswith("--socks-port: expected")
     assert mistake("-P", "x", env={"LINKSOCKS_MODE": "server"})[0].startswith("--ws-port: expected")
     assert mistake(env={"LINKSOCKS_MODE": "both"})[0].startswith(

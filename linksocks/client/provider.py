@@ -1,0 +1,66 @@
+"""The provider: dials for the channels that the server opens on its links, and has no port of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from linksocks.client.connectors import Connectors
+from linksocks.client.keeper import Persistence
+from linksocks.client.links import Links
+from linksocks.client.partners import Partners
+from linksocks.client.session import Session, Uplink
+from linksocks.errors import ConnectorError
+from linksocks.net.egress import Direct
+from linksocks.net.greenlets import spawn
+from linksocks.net.resolve import Resolver
+from linksocks.tunnel.link import Link
+from linksocks.tunnel.outbound import Outbound
+
+
+class ProviderRole:
+    """Lends this machine's network through `uplink`, also to connectors with one of `connector_tokens`."""
+
+    def __init__(self, uplink: Uplink, *, connector_tokens: Sequence[str] = ()) -> None:
+        self._resolver = Resolver()
+        self._session = Session(uplink, self._resolver, reverse=True, recognised=bool(connector_tokens))
+        self._outbound = Outbound(Direct(self._resolver))
+        self._partners = Partners("connector")
+        persistence = Persistence(uplink.reconnect, uplink.retry_auth)
+        self._links = Links(self._make, uplink.threads, persistence, self._up, self._down)
+        self.connectors = Connectors(connector_tokens, self._links.pick)
+
+    @property
+    def partners(self) -> int:
+        """How many connectors there are, by the server's last word."""
+        return self._partners.count
+
+    def start(self) -> None:
+        """Begins to connect."""
+        self._links.start()
+
+    def wait(self) -> None:
+        """Until it was stopped. Raises AuthError, LinkError, LinkClosed or ConnectorError when it gave up."""
+        self._links.wait()
+
+    def stop(self, grace: float) -> None:
+        """Dials no more, gives connections `grace` seconds to end, then closes all links with 1001."""
+        self._links.stop(grace, self._outbound)
+        self._resolver.close()
+
+    def _make(self) -> Link:
+        handlers = {**self._partners.handlers, **self.connectors.handlers}
+        return self._session.link(self._outbound, handlers)
+
+    def _up(self, link: Link) -> None:
+        spawn("connector tokens", self._say_tokens, link)
+
+    def _say_tokens(self, link: Link) -> None:
+        try:
+            self.connectors.replay(link)
+        except ConnectorError as error:
+            self._links.fail(error)
+
+    def _down(self, link: Link) -> None:
+        self.connectors.lost(link)
+        if not self._links.live:
+            self._partners.forget()
