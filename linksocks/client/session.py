@@ -7,21 +7,24 @@ bring the token for all that follow (PROTOCOL section 2.2), and a token that is 
 from __future__ import annotations
 
 import logging
+import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
 from gevent.lock import Semaphore
 
 from linksocks.client.login import ANONYMOUS, Welcome, log_in
-from linksocks.client.url import LOGIN_PATH, server_url, with_login
+from linksocks.client.url import LOGIN_PATH, says_login, server_url, with_login
 from linksocks.errors import AuthError, LinkError
-from linksocks.net.connect import Upgraded, connect
+from linksocks.net.connect import Handshake, Upgraded, connect
+from linksocks.net.proxies import ProxyUrl, environment_proxy
 from linksocks.net.resolve import Resolver
 from linksocks.net.tls import client_context
+from linksocks.net.upstream import egress
 from linksocks.tunnel.link import NOBODY, Acceptor, Handler, Link
 from linksocks.tunnel.terms import Terms, offered
 from linksocks.version import __version__
@@ -51,6 +54,16 @@ class Uplink:
     """Links at once."""
     ca_file: str = ""
     """PEM authorities to trust instead of the system's."""
+    proxy: ProxyUrl | None = None
+    """The way to the server; without one the environment's, if it has one and `env_proxy`."""
+    env_proxy: bool = True
+    user_agent: str = f"linksocks/{__version__}"
+    headers: Sequence[tuple[str, str]] = field(default=(), repr=False)
+    """More headers for the handshake, perhaps with secrets."""
+    host_header: str = ""
+    """Instead of the URL's host and port."""
+    tls_server_name: str = ""
+    """Which name the server's certificate must have, instead of the URL's host."""
 
 
 class Session:
@@ -66,9 +79,16 @@ class Session:
     ) -> None:
         self._url = server_url(uplink.url)
         self._context = client_context(uplink.ca_file)
-        self._resolver = resolver
+        proxy = uplink.proxy or (self._environment_proxy() if uplink.env_proxy else None)
+        self._egress = egress(proxy, resolver)
         self._max_window = uplink.buffer_size
         self._extensions = offered(uplink.buffer_size)
+        self._handshake = Handshake(
+            headers=[("User-Agent", uplink.user_agent), (HEADER, self._extensions.header())],
+            private_headers=uplink.headers,
+            host=uplink.host_header,
+            tls_server_name=uplink.tls_server_name,
+        )
         self._own = Auth(uplink.token or ANONYMOUS, reverse=reverse, instance=uuid.uuid4().bytes)
         # Who has no token is let in by the URL only (PROTOCOL section 2.2).
         self._by_url = self._url.path == LOGIN_PATH and not (recognised and uplink.token)
@@ -97,13 +117,16 @@ class Session:
         if self._by_url:
             instance = str(uuid.UUID(bytes=self._auth.instance))
             url = with_login(self._url, token_hash(self._auth.token), instance, reverse=self._auth.reverse)
-        headers = {"User-Agent": f"linksocks/{__version__}", HEADER: self._extensions.header()}
-        return connect(url, headers, self._resolver, self._context, "server")
+        return connect(url, self._handshake, self._egress, self._context, "server")
+
+    def _environment_proxy(self) -> ProxyUrl | None:
+        port = self._url.port or (443 if self._url.scheme == "wss" else 80)
+        return environment_proxy(self._url.scheme, self._url.hostname or "", port, os.environ)
 
     def _log_in(self, upgraded: Upgraded) -> Welcome:
         tried = self._auth
         try:
-            welcome = log_in(upgraded.websocket, tried, by_url=self._by_url)
+            welcome = log_in(upgraded.websocket, tried, by_url=says_login(upgraded.url))
         except AuthError as error:
             if tried is self._own:
                 raise

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from operator import itemgetter
 from typing import Final
-from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qs, parse_qsl, urlencode, urlsplit
 
 from linksocks.errors import ConfigError
-
-_SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
-
-_KEPT: Final = "/%:@!$&'()*+,;=?"
-"""Characters that stay as written in a path or query; a space, say, would end the request's path."""
+from linksocks.net.redirect import SCHEMES, quoted
 
 LOGIN_PATH: Final = "/socket"
 """The one path whose server reads the token from the query."""
@@ -26,7 +22,7 @@ def server_url(text: str) -> SplitResult:
         text = f"wss://{text}"
     try:
         parts = urlsplit(text)
-        usable = parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
+        usable = parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
     if not usable:
@@ -34,8 +30,7 @@ def server_url(text: str) -> SplitResult:
     if "@" in parts.netloc:
         raise ConfigError("a server's URL holds no user name or password: the token says who you are")
     path = parts.path if parts.path not in ("", "/") else LOGIN_PATH
-    path, query = quote(path, _KEPT), quote(parts.query, _KEPT)
-    return SplitResult(_SCHEMES[parts.scheme], parts.netloc, path, query, "")
+    return quoted(parts._replace(scheme=SCHEMES[parts.scheme], path=path))
 
 
 def with_login(url: SplitResult, token_hash: str, instance: str, *, reverse: bool) -> str:
@@ -46,3 +41,9 @@ def with_login(url: SplitResult, token_hash: str, instance: str, *, reverse: boo
     given = [pair for pair in parse_qsl(url.query, keep_blank_values=True) if pair[0] not in login]
     query = sorted([*given, *login.items()], key=itemgetter(0))
     return url._replace(query=urlencode(query)).geturl()
+
+
+def says_login(url: str) -> bool:
+    """Whether a server at `url`, to which a redirect may have led, reads the login there."""
+    parts = urlsplit(url)
+    return parts.path == LOGIN_PATH and "token" in parse_qs(parts.query)

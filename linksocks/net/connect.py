@@ -1,24 +1,26 @@
 """The client's way to a WebSocket: TCP, TLS, then the HTTP upgrade, each with a deadline and errors of its own.
 
-websocket-client does the upgrade, on a gevent socket that we dialled; after it the socket is ours alone.
+websocket-client does the upgrade, on a gevent socket that an egress gave us; after it the socket is ours alone.
+Redirects are followed by the rules of net.redirect, all by the same egress.
 """
 
 from __future__ import annotations
 
 import http.cookies
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import gevent
 import websocket
 from gevent import socket, ssl
 
-from linksocks.errors import DialError, LinkError
-from linksocks.net.dial import dial
-from linksocks.net.resolve import Resolver
+from linksocks.errors import Cause, DialError, LinkError
+from linksocks.net.egress import Egress
+from linksocks.net.redirect import MAX_REDIRECTS, STATUSES, follow, without_query
+from linksocks.net.sockets import shown
 from linksocks.net.tls import wrap_client
 from linksocks.net.websocket import MAX_LOGIN_MESSAGE, WebSocket
 
@@ -38,34 +40,75 @@ _ADVICE: Final = "expected a LinkSocks server: check host, port and path"
 
 
 @dataclass(frozen=True, slots=True)
+class Handshake:
+    """What the request says beside the URL. All but `headers` is for the host that was asked, not for redirects."""
+
+    headers: Sequence[tuple[str, str]] = ()
+    private_headers: Sequence[tuple[str, str]] = field(default=(), repr=False)
+    """May hold secrets."""
+    host: str = ""
+    """The Host header, where it is not the URL's host and port."""
+    tls_server_name: str = ""
+    """The name that TLS asks for and that the certificate must have, where it is not the URL's host."""
+
+    def elsewhere(self) -> Handshake:
+        """What another host gets of it."""
+        return Handshake(self.headers)
+
+
+@dataclass(frozen=True, slots=True)
 class Upgraded:
-    """A WebSocket and the headers of the server's answer, names in lower case."""
+    """A WebSocket, its URL after all redirects, and the headers of the server's answer, names in lower case."""
 
     websocket: WebSocket
+    url: str = field(repr=False)  # its query may hold the token's hash
     headers: Mapping[str, str]
 
 
-def connect(
-    url: str, headers: Mapping[str, str], resolver: Resolver, context: ssl.SSLContext, name: str
-) -> Upgraded:
+def connect(url: str, handshake: Handshake, egress: Egress, context: ssl.SSLContext, name: str) -> Upgraded:
     """Opens `url` (ws:// or wss://). Raises LinkError that names the step and does not show the query."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    port = parts.port or (443 if parts.scheme == "wss" else 80)
+    asked = at = urlsplit(url)
+    for _ in range(1 + MAX_REDIRECTS):
+        said = handshake if at.hostname == asked.hostname else handshake.elsewhere()
+        sock = _reach(at, said, egress, context)
+        try:
+            with _deadline("HTTP", _peer(at)):
+                status, headers = _upgrade(sock, at, said)
+            if status not in STATUSES:
+                websocket = WebSocket(sock, client=True, name=name, max_message=MAX_LOGIN_MESSAGE)
+                return Upgraded(websocket, at.geturl(), headers)
+        except BaseException:
+            sock.close()
+            raise
+        sock.close()
+        at = follow(asked, at, headers.get("location", ""))
+    raise LinkError(f"HTTP: {without_query(asked)} redirects more than {MAX_REDIRECTS} times")
+
+
+def _reach(url: SplitResult, handshake: Handshake, egress: Egress, context: ssl.SSLContext) -> socket.socket:
+    """A connection to the server of `url`, with TLS where it says so. Raises LinkError."""
+    host, port = _address(url)
     try:
-        sock = dial(resolver, host, port, STEP_TIMEOUT)
+        sock = egress.dial(host, port, STEP_TIMEOUT)
     except DialError as error:
-        raise LinkError(f"TCP: {error}") from error
+        advice = "; is the server running there?" if error.cause is Cause.REFUSED else ""
+        raise LinkError(f"TCP: {error}{advice}") from error
+    if url.scheme == "ws":
+        return sock
     try:
-        if parts.scheme == "wss":
-            with _deadline("TLS", f"{host}:{port}"):
-                sock = wrap_client(sock, context, host)
-        with _deadline("HTTP", f"{host}:{port}"):
-            answer = _upgrade(sock, url, headers, f"{parts.scheme}://{parts.netloc}{parts.path}")
+        with _deadline("TLS", _peer(url)):
+            return wrap_client(sock, context, handshake.tls_server_name or host)
     except BaseException:
         sock.close()
         raise
-    return Upgraded(WebSocket(sock, client=True, name=name, max_message=MAX_LOGIN_MESSAGE), answer)
+
+
+def _address(url: SplitResult) -> tuple[str, int]:
+    return url.hostname or "", url.port or (443 if url.scheme == "wss" else 80)
+
+
+def _peer(url: SplitResult) -> str:
+    return shown(_address(url))
 
 
 class _deadline(gevent.Timeout):  # noqa: N801 - reads as a statement
@@ -75,29 +118,35 @@ class _deadline(gevent.Timeout):  # noqa: N801 - reads as a statement
         super().__init__(STEP_TIMEOUT, LinkError(f"{step}: no answer from {peer} in {STEP_TIMEOUT:g} s"))
 
 
-def _upgrade(sock: socket.socket, url: str, headers: Mapping[str, str], shown_url: str) -> Mapping[str, str]:
-    """The opening handshake (RFC 6455 section 4.1). websocket-client reads the head byte by byte: none beyond it."""
+def _upgrade(sock: socket.socket, url: SplitResult, handshake: Handshake) -> tuple[int, Mapping[str, str]]:
+    """The opening handshake (RFC 6455 section 4.1): the status, 101 or a redirect's, and the answer's headers.
+
+    websocket-client reads the head byte by byte: none beyond it.
+    """
     client = websocket.WebSocket(enable_multithread=False)
+    name = without_query(url)
     try:
         client.connect(  # type: ignore[no-untyped-call]
-            url, socket=_Bounded(sock), header=dict(headers), suppress_origin=True, redirect_limit=0
+            url.geturl(),
+            socket=_Bounded(sock),
+            header=[f"{name}: {value}" for name, value in (*handshake.headers, *handshake.private_headers)],
+            host=handshake.host or None,
+            suppress_origin=True,
+            redirect_limit=0,
         )
     except websocket.WebSocketBadStatusException as error:
         text = _quoted((error.resp_body or b"").decode(errors="replace"))
         said = f" ({text})" if text else ""
-        raise LinkError(f"HTTP: {shown_url} answered {error.status_code}{said}; {_ADVICE}") from error
+        raise LinkError(f"HTTP: {name} answered {error.status_code}{said}; {_ADVICE}") from error
     except (websocket.WebSocketException, OSError, ValueError, http.cookies.CookieError) as error:
-        answer = client.handshake_response
-        if answer is not None:  # websocket-client took it for an answer to follow
-            target = _quoted(answer.headers.get("location", "").partition("?")[0])
-            raise LinkError(
-                f"HTTP: {shown_url} answered {answer.status} (moved to {target or 'nowhere'}); "
-                "redirects are not followed: give the new URL"
-            ) from error
-        raise LinkError(f"HTTP: {shown_url}: {_quoted(str(error))}; {_ADVICE}") from error
+        if client.handshake_response is None:
+            raise LinkError(f"HTTP: {name}: {_quoted(str(error))}; {_ADVICE}") from error
+        # A redirect, of which redirect_limit=0 lets it follow none.
     finally:
         client.sock = None  # or its finaliser closes the socket that we keep
-    return {name.lower(): value for name, value in (client.headers or {}).items()}
+    answer = client.handshake_response
+    assert answer is not None
+    return answer.status, {name.lower(): value for name, value in answer.headers.items()}
 
 
 class _Bounded:

@@ -8,7 +8,7 @@ import hashlib
 import ssl as stdlib_ssl
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import gevent
 import pytest
@@ -17,7 +17,8 @@ from gevent import socket, ssl
 
 from linksocks.errors import ConfigError, LinkError
 from linksocks.net import connect as module
-from linksocks.net.connect import Upgraded, connect
+from linksocks.net.connect import Handshake, Upgraded, connect
+from linksocks.net.egress import Direct
 from linksocks.net.resolve import Resolver
 from linksocks.net.tls import client_context
 from tests.support.rawsocket import BINARY, RawPeer, frame, read_head, serving
@@ -80,18 +81,18 @@ def server(answer: Answer, heads: list[str] | None = None) -> Iterator[int]:
         yield port
 
 
-def open_(url: str, context: ssl.SSLContext | None = None, headers: dict[str, str] | None = None) -> Upgraded:
+def open_(url: str, context: ssl.SSLContext | None = None, handshake: Handshake | None = None) -> Upgraded:
     resolver = Resolver()
     try:
-        return connect(url, headers or {}, resolver, context or client_context(), "server")
+        return connect(url, handshake or Handshake(), Direct(resolver), context or client_context(), "server")
     finally:
         resolver.close()
 
 
-def refused(url: str, context: ssl.SSLContext | None = None) -> str:
+def refused(url: str, context: ssl.SSLContext | None = None, handshake: Handshake | None = None) -> str:
     """The words of the LinkError."""
     with pytest.raises(LinkError) as caught:
-        open_(url, context)
+        open_(url, context, handshake)
     words = str(caught.value)
     caught.value.__traceback__ = None  # it holds the frames that hold the sockets
     assert HASH not in words
@@ -107,7 +108,9 @@ def test_connects():
     with server(
         lambda sock, head: accepted(sock, head, "LinkSocks-Extensions: flow/1;window=5\r\n"), heads
     ) as port:
-        upgraded = open_(f"ws://127.0.0.1:{port}/socket?token={HASH}&a=b", headers={"X-Test": "yes"})
+        upgraded = open_(
+            f"ws://127.0.0.1:{port}/socket?token={HASH}&a=b", handshake=Handshake(headers=[("X-Test", "yes")])
+        )
         assert upgraded.websocket.receive() == b"first"
         assert upgraded.headers["linksocks-extensions"] == "flow/1;window=5"
     upgraded.websocket.finish()
@@ -126,12 +129,132 @@ def test_proxies_of_the_environment_are_not_asked(monkeypatch, variable):
     upgraded.websocket.finish()
 
 
+def test_what_the_user_adds():
+    heads: list[str] = []
+    handshake = Handshake(
+        headers=[("User-Agent", "mine/1")], private_headers=[("X-A", "1"), ("X-A", "2")], host="example.org:1"
+    )
+    with server(accepted, heads) as port:
+        open_(f"ws://127.0.0.1:{port}/prefix/socket/", handshake=handshake).websocket.finish()
+    [head] = heads
+    assert head.startswith("GET /prefix/socket/ HTTP/1.1\r\n")
+    assert "\r\nHost: example.org:1\r\n" in head
+    assert "\r\nUser-Agent: mine/1\r\nX-A: 1\r\nX-A: 2\r\n" in head
+    assert head.count("Host:") == 1
+
+
+# Redirects
+
+
+def redirecting(location: str, status: int = 302) -> Answer:
+    """`{port}` in the location is the server's own."""
+
+    def answer(sock: socket.socket, _head: str) -> None:
+        there = location.format(port=sock.getsockname()[1])
+        sock.sendall(f"HTTP/1.1 {status} Moved\r\nLocation: {there}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    return answer
+
+
+def first_then(first: Answer, then: Answer = accepted) -> Answer:
+    """The first request gets another answer than those after it."""
+    answers = iter([first])
+
+    def answer(sock: socket.socket, head: str) -> None:
+        next(answers, then)(sock, head)
+
+    return answer
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        ("/other", "/other"),
+        ("other/?a=b", "/deep/other/?a=b"),
+        ("?x", "/deep/socket?x"),
+        ("http://127.0.0.1:{port}/there?token=y#part", "/there?token=y"),
+        ("ws://127.0.0.1:{port}", "/"),
+        ("//127.0.0.1:{port}/a b\u00e9", "/a%20b%C3%A9"),
+    ],
+)
+def test_a_redirect_is_followed_as_its_location_says(status, location, path):
+    heads: list[str] = []
+    with server(first_then(redirecting(location, status)), heads) as port:
+        upgraded = open_(f"ws://127.0.0.1:{port}/deep/socket?token={HASH}")
+        assert upgraded.websocket.receive() == b"first"
+        upgraded.websocket.finish()
+    assert heads[1].startswith(f"GET {path} HTTP/1.1\r\n"), heads[1]
+    assert HASH not in heads[1]
+    assert upgraded.url.rstrip("/") == f"ws://127.0.0.1:{port}{path}".rstrip("/")
+
+
+def test_five_redirects_are_enough():
+    heads: list[str] = []
+    with server(redirecting("/again"), heads) as port:
+        words = refused(f"ws://127.0.0.1:{port}/socket?token={HASH}")
+    assert words == f"HTTP: ws://127.0.0.1:{port}/socket redirects more than 5 times"
+    assert len(heads) == 6
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "",
+        "ftp://127.0.0.1/",
+        "mailto:x",
+        "ws://me:pw@127.0.0.1/",
+        "ws://127.0.0.1:0/",
+        "ws://[",
+        "ws://x:y",
+    ],
+)
+def test_a_redirect_to_what_is_no_server(location):
+    with server(redirecting(location)) as port:
+        assert "expected the URL of a LinkSocks server" in refused(f"ws://127.0.0.1:{port}/socket")
+
+
+SECRETS = Handshake(
+    headers=[("User-Agent", "mine/1")],
+    private_headers=[("X-Secret", "s")],
+    host="example.org",
+    tls_server_name="x",
+)
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?token=", f"?token={'f' * 64}", f"?nottoken={HASH}", f"#token={HASH}"]
+)
+@pytest.mark.parametrize("asked", ["", f"?token={HASH}"])
+def test_another_host_needs_our_login_in_the_location(asked, query):
+    """A redirect to ourselves by another name: nothing must reach it."""
+    heads: list[str] = []
+    with server(redirecting("ws://localhost:{port}/socket" + query), heads) as port:
+        words = refused(f"ws://127.0.0.1:{port}/socket{asked}", handshake=SECRETS)
+    assert "redirects to 'ws://localhost" in words
+    assert words.endswith("another host, without our login: if you trust it, give its URL")
+    assert len(heads) == 1
+
+
+def test_another_host_gets_the_login_of_the_location_and_nothing_of_the_users():
+    heads: list[str] = []
+    location = f"ws://localhost:{{port}}/socket?token={HASH}&node=2"
+    with server(first_then(redirecting(location)), heads) as port:
+        open_(f"ws://127.0.0.1:{port}/socket?token={HASH}", handshake=SECRETS).websocket.finish()
+    assert "X-Secret: s" in heads[0]
+    assert heads[1].startswith(f"GET /socket?token={HASH}&node=2 HTTP/1.1\r\n")
+    assert f"\r\nHost: localhost:{port}\r\n" in heads[1]
+    assert "\r\nUser-Agent: mine/1\r\n" in heads[1]
+    assert "X-Secret" not in heads[1]
+
+
 # TCP
 
 
 def test_tcp_refused():
     with refusing_port() as port:
-        assert refused(f"ws://127.0.0.1:{port}/socket") == f"TCP: 127.0.0.1:{port}: Connection refused"
+        words = refused(f"ws://127.0.0.1:{port}/socket")
+    assert words == f"TCP: 127.0.0.1:{port}: Connection refused; is the server running there?"
 
 
 def test_tcp_no_such_host():
@@ -160,11 +283,8 @@ def test_a_step_that_is_never_answered(monkeypatch, step):
         (b"HTTP/1.1 404 Not Found\r\n\r\n", "answered 404; expected a LinkSocks server: check host"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "answered 200; expected"),
         (b"HTTP/1.1 500\r\nContent-Length: 4\r\n\r\n\xff\x1b\n!", "answered 500 ("),
-        (
-            b"HTTP/1.1 302 Found\r\nLocation: ws://other/x?token=1\r\n\r\n",
-            "answered 302 (moved to 'ws://other/x')",
-        ),
-        (b"HTTP/1.1 301 Gone\r\n\r\n", "answered 301 (moved to nowhere); redirects are not followed"),
+        (b"HTTP/1.1 301 Gone\r\n\r\n", "redirects to nowhere: expected the URL of a LinkSocks server"),
+        (b"HTTP/1.1 304 Not Modified\r\nLocation: /x\r\n\r\n", "answered 304; expected"),
         (
             b"HTTP/1.1 404 X\r\nContent-Length: 80\r\n\r\n/?token=" + HASH.encode() + b"&x=12345",
             "'/?token=...&x",
@@ -175,7 +295,7 @@ def test_a_step_that_is_never_answered(monkeypatch, step):
             "Invalid",
         ),
         (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "Invalid content-length"),
-        (b"HTTP/1.1 302 Found\r\nSet-Cookie: \x01[]=;;=\r\n\r\n", "expected a LinkSocks|redirects"),
+        (b"HTTP/1.1 302 Found\r\nSet-Cookie: \x01[]=;;=\r\n\r\n", "expected a LinkSocks|nowhere"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "Invalid status line: 'SSH-2.0"),
         (b"\r\n\r\n", "expected a LinkSocks server"),
         (b"\xff\xfe\xfd\r\n", "expected a LinkSocks server"),
@@ -284,6 +404,31 @@ def test_tls_wrong_name(authority, ca_file, host, name):
         words = refused(f"wss://{host}:{port}/socket", client_context(ca_file))
     assert "mismatch" in words
     assert words.endswith("use a name or address that stands in the certificate")
+
+
+def test_tls_with_another_name(authority, ca_file):
+    """The certificate is for the name that the user gives, not for the address that is dialled."""
+    context = client_context(ca_file)
+    with tls_server(authority.issue_cert("other.example")) as port:
+        handshake = Handshake(tls_server_name="other.example")
+        open_(f"wss://127.0.0.1:{port}/socket", context, handshake).websocket.finish()
+        words = refused(f"wss://127.0.0.1:{port}/socket", context, Handshake(tls_server_name="wrong.example"))
+    assert words.startswith("TLS: the certificate of wrong.example is not trusted")
+
+
+def test_tls_is_not_left_by_a_redirect(authority, ca_file):
+    with tls_server(authority.issue_cert("localhost"), redirecting("http://localhost:{port}/x")) as port:
+        words = refused(f"wss://localhost:{port}/socket", client_context(ca_file))
+    assert words.endswith("that has no TLS, and the token would be readable on the way")
+
+
+def test_tls_may_be_where_a_redirect_leads(authority, ca_file):
+    with ExitStack() as stack:
+        secure = stack.enter_context(tls_server(authority.issue_cert("127.0.0.1")))
+        port = stack.enter_context(server(redirecting(f"https://127.0.0.1:{secure}/socket")))
+        upgraded = open_(f"ws://127.0.0.1:{port}/socket", client_context(ca_file))
+        assert upgraded.websocket.receive() == b"first"
+        upgraded.websocket.finish()
 
 
 def test_tls_expired(authority, ca_file):
