@@ -5,7 +5,7 @@ What an application speaks is a Front; what it asks for goes one of these ways:
 ============================ ==================================================================================
 CONNECT of any protocol      a channel and a Relay; with fast open, success is told before the other end answers
 HTTP request, absolute-form  a channel and an Exchange; then the next request of the same application
-UDP ASSOCIATE                not yet
+UDP ASSOCIATE                a datagram channel and an association
 ============================ ==================================================================================
 """
 
@@ -21,10 +21,11 @@ from gevent import socket
 from gevent.pool import Group, Pool
 from gevent.server import StreamServer
 
-from linksocks.errors import DialError, NoLinkError, RequestError, SocksError
+from linksocks.errors import DialError, NoLinkError, RequestError
 from linksocks.net.greenlets import name_current, spawn
 from linksocks.net.listen import PatientAccept, listen
 from linksocks.net.sockets import end_politely, shown, tune
+from linksocks.tunnel.association import serve_association
 from linksocks.tunnel.channel import Channel
 from linksocks.tunnel.exchange import Exchange
 from linksocks.tunnel.front import Front, front_for
@@ -32,7 +33,7 @@ from linksocks.tunnel.link import Link
 from linksocks.tunnel.outbound import CONNECT_TIMEOUT
 from linksocks.tunnel.relay import Relay
 from linksocks.wire.http_proxy import Forward
-from linksocks.wire.socks5 import COMMAND_NOT_SUPPORTED, Command, Request, reply
+from linksocks.wire.socks5 import Command, Request
 
 REQUEST_TIMEOUT: Final = 20.0
 """Seconds that an application has for its whole request; in HTTP, for its head."""
@@ -147,7 +148,7 @@ class Inbound:
                 case Forward() as request:
                     return self._forward(sock, request, peer)
                 case Request(command=Command.UDP_ASSOCIATE):
-                    raise SocksError("UDP ASSOCIATE is not available yet", reply(COMMAND_NOT_SUPPORTED))
+                    self._associate(sock, request)
                 case Request() as request:
                     self._relay(sock, front, request, peer)
         except DialError as error:
@@ -157,7 +158,8 @@ class Inbound:
 
     def _relay(self, sock: socket.socket, front: Front, request: Request, peer: str) -> None:
         """Raises DialError, too."""
-        with self._channel() as channel:
+        with self._link() as link:
+            channel = link.open()
             relay = Relay(channel, patient=True)
             log.debug("%s: connecting to %s", peer, shown((request.host, request.port)))
             channel.begin(request.host, request.port)
@@ -178,7 +180,8 @@ class Inbound:
 
     def _forward(self, sock: socket.socket, request: Forward, peer: str) -> bool:
         """Raises DialError, too."""
-        with self._channel() as channel:
+        with self._link() as link:
+            channel = link.open()
             exchange = Exchange(sock, request.server, channel)
             log.debug("%s: forwarding to %s", peer, shown((request.host, request.port)))
             channel.connect(request.host, request.port, ANSWER_TIMEOUT)
@@ -188,17 +191,22 @@ class Inbound:
         end_politely(sock, _FAREWELL)
         return False
 
+    def _associate(self, sock: socket.socket, request: Request) -> None:
+        """Raises DialError, too."""
+        with self._link() as link:
+            serve_association(sock, link.open_datagrams(), request.port, ANSWER_TIMEOUT)
+
     @contextlib.contextmanager
-    def _channel(self) -> Iterator[Channel]:
-        """A new channel; during the block `drain` waits for this greenlet. Raises NoLinkError."""
+    def _link(self) -> Iterator[Link]:
+        """The link for a new channel; during the block `drain` waits for this greenlet. Raises NoLinkError."""
         try:
-            channel = self._pick_link().open()
+            link = self._pick_link()
         except DialError as error:
             raise NoLinkError(error.cause, str(error)) from error
         current = cast("gevent.Greenlet[..., object]", gevent.getcurrent())
         self._busy.add(current)
         try:
-            yield channel
+            yield link
         finally:
             self._busy.discard(current)
 

@@ -123,11 +123,10 @@ class TestApplications:
             (b"get http://target/ HTTP/1.1\r\n\r\n", b""),
             (b"\x05\x01\x02", b"\x05\xff"),
             (GREETING + b"\x05\x02\x00\x01\x7f\x00\x00\x01\x00\x50", b"\x05\x00\x05\x07"),
-            (GREETING + b"\x05\x03\x00\x01\x7f\x00\x00\x01\x00\x50", b"\x05\x00\x05\x07"),
             (GREETING + b"\x05\x01\x00\x09\x7f\x00\x00\x01\x00\x50", b"\x05\x00\x05\x08"),
             (GREETING + b"\x05\x01\x00\x03\x02\xff\xff\x00\x50", b"\x05\x00\x05\x01"),
         ],
-        ids=["http", "socks4", "garbage", "tls", "lower case", "method", "bind", "udp", "address", "name"],
+        ids=["http", "socks4", "garbage", "tls", "lower case", "method", "bind", "address", "name"],
     )
     def test_one_that_asks_for_what_there_is_not(self, said: bytes, answer: bytes) -> None:
         with serving() as (peer, inbound):
