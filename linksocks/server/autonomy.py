@@ -46,7 +46,7 @@ class Autonomy(Grant):
         if provider is None:
             provider = self._providers[instance] = _Provider(self, self._tokens, Group(self._connector_wait))
         provider.stay()
-        link = make(NOBODY, provider.manage)
+        link = make(NOBODY, provider.group, provider.manage)
         try:
             with provider.group.provider(link, instance):
                 yield link

@@ -58,7 +58,7 @@ class Connector(Grant):
     @contextmanager
     def admit(self, make: MakeLink, instance: bytes) -> Iterator[Link]:
         """See Grant."""
-        link = make(self._group.switch)
+        link = make(self._group.switch, self._group)
         with self._group.connector(link, instance):
             yield link
 
@@ -99,7 +99,7 @@ class Reverse(Grant):
     @contextmanager
     def admit(self, make: MakeLink, instance: bytes) -> Iterator[Link]:
         """See Grant."""
-        link = make(NOBODY)
+        link = make(NOBODY, self.group)
         with self.group.provider(link, instance):
             yield link
 

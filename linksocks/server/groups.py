@@ -17,13 +17,16 @@ from gevent.event import Event
 from linksocks.errors import Cause, DialError
 from linksocks.tunnel.link import Link
 from linksocks.tunnel.switch import Switch
-from linksocks.wire.messages import Partners
+from linksocks.wire.messages import Log, Partners
 
 PROBE: Final = 2.0
 """Seconds that a provider of which nothing was heard lately has to answer before another one is chosen."""
 
 _LOOK_AGAIN: Final = 1.0
 """Seconds between two rounds while no provider answers."""
+
+_FOR_PROGRAMS: Final = ("linksocks_", "probe:", "pong:")
+"""Beginnings of log lines by which LinkSocks (Go) tells programs of abilities, or measures (PROTOCOL 4, 9)."""
 
 
 class Group:
@@ -52,6 +55,12 @@ class Group:
         """Inside, `link` is one of those that use the group's providers."""
         with _present(link, instance, self._connectors, self._providers):
             yield
+
+    def pass_on(self, line: Log, author: Link) -> None:
+        """Shows those of the other role what one has logged; not what is meant for the server itself."""
+        if not line.message.startswith(_FOR_PROGRAMS):
+            for link in self._connectors if author in self._providers else self._providers:
+                link.send(line)
 
     def pick(self, timeout: float) -> Link:
         """The next provider that answers; waits `timeout` seconds for one. Raises DialError."""

@@ -88,7 +88,7 @@ class ServerRole:
         Applications need a password where a name or a password is given. Raises ListenError.
         """
         self._tokens.check(token)
-        serve = partial(Inbound, username=username, password=password)
+        serve = partial(Inbound, username=username, password=password, fast_open=self._fast_open)
         group = Group(self._connector_wait)
         grant = Reverse(group, self._ports, port, token_hash(token), serve)
         added = self._tokens.add(token, grant)
@@ -193,11 +193,21 @@ class ServerRole:
         return [token.grant for token in self._tokens]
 
 
-def _link(websocket: WebSocket, terms: Terms, acceptor: Acceptor, manage: Manage = may_not_manage) -> Link:
-    """A link whose client hears from `manage` when it asks for connector tokens."""
+def _link(
+    websocket: WebSocket,
+    terms: Terms,
+    acceptor: Acceptor,
+    group: Group | None = None,
+    manage: Manage = may_not_manage,
+) -> Link:
+    """See MakeLink."""
 
     def on_connector(message: m.Connector) -> None:
         link.send(manage(message))
 
-    link = Link(websocket, terms, acceptor, {m.Connector.type: on_connector})
+    def on_log(message: m.Log) -> None:
+        if link.show(message) and group is not None:
+            group.pass_on(message, link)
+
+    link = Link(websocket, terms, acceptor, {m.Connector.type: on_connector, m.Log.type: on_log})
     return link

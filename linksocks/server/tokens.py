@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
 from linksocks.errors import ConfigError
+from linksocks.server.groups import Group
 from linksocks.tunnel.link import Acceptor, Link
 from linksocks.wire.auth import token_hash
 from linksocks.wire.frames import CloseCode
@@ -29,9 +30,11 @@ def may_not_manage(message: Connector) -> ConnectorResponse:
 
 
 class MakeLink(Protocol):
-    """Gives a client its link."""
+    """Gives a client its link; what it logs is passed on in `group`, `manage` answers its Connector messages."""
 
-    def __call__(self, acceptor: Acceptor, manage: Manage = may_not_manage, /) -> Link: ...
+    def __call__(
+        self, acceptor: Acceptor, group: Group | None = None, manage: Manage = may_not_manage, /
+    ) -> Link: ...
 
 
 class Grant:

@@ -53,7 +53,7 @@ _LEVELS: Final = {"trace": TRACE, "debug": logging.DEBUG, "warn": logging.WARNIN
 
 log = logging.getLogger(__name__)
 
-Handler: TypeAlias = Callable[[Any], None]
+Handler: TypeAlias = Callable[[Any], object]
 """Takes one kind of message."""
 
 AnyChannel: TypeAlias = Channel | DatagramChannel
@@ -112,7 +112,7 @@ class Link:
             m.Consumed.type: self._on_consumed,
             m.EndOfStream.type: self._on_end_of_stream,
             m.Disconnect.type: self._on_disconnect,
-            m.Log.type: self._on_log,
+            m.Log.type: self.show,
             **handlers,
         }
         self._log_lines = 0  # of the peer, since the last sweep
@@ -217,10 +217,13 @@ class Link:
         if channel is not None:
             channel.on_disconnect(message.error)
 
-    def _on_log(self, message: m.Log) -> None:
+    def show(self, message: m.Log) -> bool:
+        """Puts a line of the peer into our log. False when it has said too much of late, and this is left out."""
         self._log_lines += 1
-        if self._log_lines <= _LOG_LINES:
-            log.log(_LEVELS.get(message.level, logging.INFO), "%s says: %.200r", self.name, message.message)
+        if self._log_lines > _LOG_LINES:
+            return False
+        log.log(_LEVELS.get(message.level, logging.INFO), "%s says: %.200r", self.name, message.message)
+        return True
 
     # -- channels
 

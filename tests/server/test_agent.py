@@ -164,3 +164,21 @@ class TestPartners:
             server.add_reverse_token("elsewhere", port=0)
             with by_hand(server, "elsewhere", reverse=True), connector(server) as near:
                 assert count(near) == 0
+
+
+def test_what_one_role_logs_the_other_is_shown() -> None:
+    with switching() as server, provider(server) as far, connector(server) as near:
+        assert [count(far), count(near), count(far)] == [0, 1, 1]
+        far.send(m.Log("warn", "the upstream is down"))
+        assert near.expect(m.Log) == m.Log("warn", "the upstream is down")
+        near.send(m.Log("debug", "linksocks_server_hello:direct_signaling=1"), m.Log("info", "hello"))
+        assert far.expect(m.Log) == m.Log("info", "hello")
+        assert near.fence() == []
+
+
+def test_who_logs_too_much_is_not_heard() -> None:
+    with switching() as server, provider(server) as far, connector(server) as near:
+        assert [count(far), count(near), count(far)] == [0, 1, 1]
+        far.send(*[m.Log("info", "spam")] * 1000)
+        far.fence()
+        assert len(near.fence()) == 20
