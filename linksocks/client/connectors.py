@@ -1,8 +1,9 @@
 """The connector tokens of a provider: asked of the server, and asked again on each new link (PROTOCOL section 3.1).
 
 A server knows a token until it restarts, or until it thinks that the provider is gone. So every link that is made
-says all tokens again, and a server that still has them is expected to say yes, or that it has them: Go's does the
-latter for a provider that logged in by its URL.
+says all tokens again, and a server that still has them is expected to say yes, or that it has them: LinkSocks (Go)
+does the latter for a provider that logged in by its URL. And who leaves takes them back: until the server forgets
+them, and Go's never does, nobody else could add them, not even the same provider started anew.
 """
 
 from __future__ import annotations
@@ -17,11 +18,15 @@ from gevent.event import AsyncResult
 from gevent.lock import Semaphore
 
 from linksocks.errors import ConnectorError
+from linksocks.net.greenlets import within
 from linksocks.tunnel.link import Handler, Link
 from linksocks.wire import messages as m
 
 ANSWER_TIMEOUT: Final = 10.0
 """Seconds for the server's answer."""
+
+_FAREWELL: Final = 2.0
+"""Seconds for taking all tokens back."""
 
 _KNOWN: Final = "already exists"
 """What a server says of a token that it has."""
@@ -37,8 +42,9 @@ class Connectors:
     def __init__(self, tokens: Iterable[str], pick: Callable[[], Link]) -> None:
         self._pick = pick
         self._tokens = dict.fromkeys(tokens)  # in order
+        self._granted: set[str] = set()  # those that the server let us have: they are ours to take back
         self._settled = not self._tokens  # the server took those of the beginning once
-        self._turn = Semaphore()  # one link at a time says the tokens again
+        self._turn = Semaphore()  # one thing at a time: else a token that is removed could be said again
         self._asked: dict[m.ChannelId, tuple[Link, AsyncResult[m.ConnectorResponse]]] = {}
 
     @property
@@ -48,14 +54,18 @@ class Connectors:
 
     def add(self, token: str = "") -> str:
         """Lets connectors in with `token`, or with one that the server makes up. Raises ConnectorError, DialError."""
-        added = self._ask(self._pick(), token, m.Operation.ADD).token or token
-        self._tokens[added] = None
+        with self._turn:
+            added = self._ask(self._pick(), token, m.Operation.ADD).token or token
+            self._tokens[added] = None
+            self._granted.add(added)
         return added
 
     def remove(self, token: str) -> None:
         """Lets them in no more. Raises ConnectorError, DialError."""
-        self._ask(self._pick(), token, m.Operation.REMOVE)
-        self._tokens.pop(token, None)
+        with self._turn:
+            self._ask(self._pick(), token, m.Operation.REMOVE)
+            self._tokens.pop(token, None)
+            self._granted.discard(token)
 
     def replay(self, link: Link) -> None:
         """Says all tokens on a new link. Raises ConnectorError for those of the beginning, until the server took
@@ -64,6 +74,7 @@ class Connectors:
             for token in list(self._tokens):
                 try:
                     self._ask(link, token, m.Operation.ADD)
+                    self._granted.add(token)
                 except ConnectorError as error:
                     if not link.alive:
                         return  # the next link says them again
@@ -72,6 +83,15 @@ class Connectors:
                     level = logging.INFO if _KNOWN in str(error) else logging.WARNING
                     log.log(level, "%s", error)
             self._settled = True
+
+    def withdraw(self, link: Link) -> None:
+        """Takes back what the server let us have."""
+        with within(_FAREWELL), self._turn:
+            for token in list(self._granted):
+                try:
+                    self._ask(link, token, m.Operation.REMOVE)
+                except ConnectorError as error:
+                    log.info("%s", error)
 
     def lost(self, link: Link) -> None:
         """`link` has ended: it brings no answers any more."""

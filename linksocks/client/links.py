@@ -79,8 +79,11 @@ class Links:
         """The client can't go on."""
         self._outcome.set_exception(error)
 
-    def stop(self, grace: float, side: Side) -> None:
-        """Makes no links any more, gives the connections of `side` `grace` seconds, then closes all with 1001."""
+    def stop(self, grace: float, side: Side, farewell: Callable[[], None] = lambda: None) -> None:
+        """Makes no links any more, gives the connections of `side` `grace` seconds, then closes all with 1001.
+
+        `farewell` is what is to be said to the server when the connections have ended.
+        """
         if self._stopping:
             return
         self._stopping = True
@@ -90,6 +93,7 @@ class Links:
         links = list(self._live)
         log.info("stopping: %d channels have %g s to end", sum(link.channels for link in links), grace)
         side.drain(grace)
+        farewell()
         for link in links:
             link.drained(max(0.0, deadline - time.monotonic()))
             link.close(CloseCode.GOING_AWAY, "the client is stopping")

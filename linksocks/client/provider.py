@@ -10,9 +10,10 @@ from linksocks.client.links import Links
 from linksocks.client.partners import Partners
 from linksocks.client.session import Session, Uplink
 from linksocks.errors import ConnectorError
-from linksocks.net.egress import Direct
 from linksocks.net.greenlets import spawn
+from linksocks.net.proxies import ProxyUrl
 from linksocks.net.resolve import Resolver
+from linksocks.net.upstream import egress
 from linksocks.tunnel.link import Link
 from linksocks.tunnel.outbound import Outbound
 
@@ -21,9 +22,9 @@ class ProviderRole:
     """Lends this machine's network through `uplink`, also to connectors with one of `connector_tokens`."""
 
     def __init__(self, uplink: Uplink, *, connector_tokens: Sequence[str] = ()) -> None:
-        self._resolver = Resolver()
+        self._resolver = Resolver(prefer_ipv4=uplink.dns_prefer_ipv4)
         self._session = Session(uplink, self._resolver, reverse=True, recognised=bool(connector_tokens))
-        self._outbound = Outbound(Direct(self._resolver))
+        self._outbound = Outbound(egress(upstream, self._resolver))
         self._partners = Partners("connector")
         persistence = Persistence(uplink.reconnect, uplink.retry_auth)
         self._links = Links(self._make, uplink.threads, persistence, self._up, self._down)
@@ -44,7 +45,7 @@ class ProviderRole:
 
     def stop(self, grace: float) -> None:
         """Dials no more, gives connections `grace` seconds to end, then closes all links with 1001."""
-        self._links.stop(grace, self._outbound)
+        self._links.stop(grace, self._outbound, self._take_back_tokens)
         self._resolver.close()
 
     def _make(self) -> Link:
@@ -59,6 +60,12 @@ class ProviderRole:
             self.connectors.replay(link)
         except ConnectorError as error:
             self._links.fail(error)
+
+    def _take_back_tokens(self) -> None:
+        for link in self._links.live:
+            if link.alive:
+                self.connectors.withdraw(link)
+                return
 
     def _down(self, link: Link) -> None:
         self.connectors.lost(link)
