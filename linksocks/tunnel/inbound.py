@@ -147,7 +147,7 @@ class Inbound:
             match front.request:
                 case Forward() as request:
                     return self._forward(sock, request, peer)
-                case Request(command=Command.UDP_ASSOCIATE):
+                case Request(command=Command.UDP_ASSOCIATE) as request:
                     self._associate(sock, request)
                 case Request() as request:
                     self._relay(sock, front, request, peer)

@@ -11,7 +11,8 @@ from linksocks.tunnel.link import Link
 from linksocks.wire import messages as m
 from tests.support import socks
 from tests.support.applications import knock, listening, serving
-from tests.support.tunnels import KINDS, Peer, read_to_end, reset
+from tests.support.associations import Association
+from tests.support.tunnels import KINDS, PATIENCE, Peer, Tunnel, read_to_end, reset
 
 GREETING = b"\x05\x01\x00"
 CONNECT = b"\x05\x01\x00\x03\x06target\x00\x50"
@@ -40,6 +41,19 @@ def test_bytes_go_both_ways(kind: str) -> None:
         peer.send(m.Disconnect(channel))
         assert read_to_end(app) == (b"", True)
         app.close()
+
+
+def test_datagrams_go_both_ways() -> None:
+    target = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    target.bind(("127.0.0.1", 0))
+    target.settimeout(PATIENCE)
+    with Tunnel() as tunnel, Association(("127.0.0.1", tunnel.inbound.port), sockets=socket) as application:
+        application.send("127.0.0.1", target.getsockname()[1], b"hello")
+        said, source = target.recvfrom(100)
+        assert said == b"hello"
+        target.sendto(b"you too", source)
+        assert application.receive()[2] == b"you too"
+    target.close()
 
 
 class TestRefusals:
