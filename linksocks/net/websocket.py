@@ -147,8 +147,11 @@ class WebSocket:
     # -- any greenlet may call these
 
     def responsive(self, timeout: float) -> bool:
-        """Whether the peer was heard lately, or is within `timeout` seconds; False from the close on."""
-        if self._state is not State.OPEN:
+        """Whether the peer was heard lately, or is within `timeout` seconds; False from the close on.
+
+        One that does not take what it is sent is not, however much it says.
+        """
+        if self._state is not State.OPEN or self._writer.backlog > _CONTROL_BACKLOG:
             return False
         return self._heartbeat.responsive(timeout) and self._state is State.OPEN
 

@@ -317,6 +317,19 @@ def test_all_who_ask_share_a_ping(said):
         reader.join()
 
 
+def test_a_peer_that_takes_nothing_is_not_responsive_whatever_it_says():
+    with pair() as (websocket, peer):
+        reader = gevent.spawn(websocket.receive)
+        peer.send(BINARY, b"here")
+        assert reader.get() == b"here"
+        assert websocket.responsive(0)
+        for _ in range(100):  # more than the kernel holds
+            websocket.send(bytes(60_000))
+        assert not websocket.responsive(0)
+        while not websocket.responsive(0):
+            peer.read()
+
+
 def test_a_silent_peer_is_not_responsive(monkeypatch):
     monkeypatch.setattr(heartbeat, "PING_INTERVAL", 0.05)  # what was heard before the last beat is forgotten
     with pair() as (websocket, peer):
