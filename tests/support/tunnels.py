@@ -88,10 +88,10 @@ class Tunnel:
         self._resolver = Resolver()
         self.outbound = Outbound(Direct(self._resolver))
         self.wire, self.client, self.server = _linked(kind, max_window, server=self.outbound)
-        self._begin(self.client, self.server)
+        self._begin(_listener(send_buffer=8192), self.client, self.server)
 
-    def _begin(self, *links: Link) -> None:
-        self.inbound = Inbound(_listener(), lambda: self.client)
+    def _begin(self, listener: socket.socket, *links: Link) -> None:
+        self.inbound = Inbound(listener, lambda: self.client)
         self.inbound.start()
         self._links = links
         self._running = [gevent.spawn(_run, link) for link in links]
@@ -136,7 +136,7 @@ class Agent(Tunnel):
         self.switch = Switch(lambda: self.dialling)
         self.wire, self.client, self.asking = _linked(connector, max_window, server=self.switch)
         self.provider_wire, self.server, self.dialling = _linked(provider, max_window, client=self.outbound)
-        self._begin(self.client, self.asking, self.dialling, self.server)
+        self._begin(_listener(), self.client, self.asking, self.dialling, self.server)
 
 
 class Peer(Hand):
@@ -211,10 +211,14 @@ def _linked(
     )
 
 
-def _listener() -> socket.socket:
-    """Its connections inherit the small buffer: what an application does not read soon waits in its relay."""
+def _listener(send_buffer: int = 0) -> socket.socket:
+    """Its connections inherit a small buffer: what an application does not read soon waits in its relay.
+
+    A stream through one is slow where PATIENCE counts, 2.4 MB/s.
+    """
     listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+    if send_buffer:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     listener.bind(("127.0.0.1", 0))
     return listener
 
