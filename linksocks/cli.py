@@ -139,6 +139,8 @@ def _server(config: Config, made: Secret) -> Role:
         socks_no_wait=config["socks-nowait"],
         fast_open=config["fast-open"],
         connector_wait=config["connector-wait-provider"],
+        upstream=config["upstream-proxy"],
+        dns_prefer_ipv4=config["dns-prefer-ipv4"],
     )
     _add_tokens(role, config, (config["token"] or made).reveal(), config["connector-token"].reveal())
     return role
@@ -184,11 +186,15 @@ def _provider(config: Config) -> Role:
     from linksocks.client.provider import ProviderRole  # noqa: PLC0415
 
     token: Secret = config["connector-token"]
-    return ProviderRole(_uplink(config), connector_tokens=[token.reveal()] if token else [])
+    return ProviderRole(
+        _uplink(config),
+        connector_tokens=[token.reveal()] if token else [],
+        upstream=config["upstream-proxy"],
+    )
 
 
 def _uplink(config: Config) -> Uplink:
-    from linksocks.client.session import Uplink  # noqa: PLC0415
+    from linksocks.client.session import USER_AGENT, Uplink  # noqa: PLC0415
 
     token: Secret = config["token"]
     return Uplink(
@@ -199,6 +205,14 @@ def _uplink(config: Config) -> Uplink:
         retry_auth=config["retry-auth"],
         buffer_size=config["buffer-size"],
         ca_file=config["ca-file"],
+        # A provider has it for its targets.
+        proxy=None if config["reverse"] else config["upstream-proxy"],
+        env_proxy=not config["no-env-proxy"],
+        dns_prefer_ipv4=config["dns-prefer-ipv4"],
+        user_agent=config["user-agent"] or USER_AGENT,
+        headers=[(name, value.reveal()) for name, value in config["header"]],
+        host_header=config["host-header"],
+        tls_server_name=config["tls-server-name"],
     )
 
 

@@ -107,7 +107,7 @@ def _as_text(value: str | bool | int | list[str] | None) -> str | None:
     if not value and value != "":
         return None
     if isinstance(value, list):
-        return " ".join(value)
+        return "\n".join(value)
     return str(int(value)) if isinstance(value, int) else value
 
 

@@ -60,7 +60,7 @@ def test_the_help_text_is_fit_to_read_and_to_parse(command: Command) -> None:
         (["-d", "--debug"], {"debug": "2"}),
         (["-ddt", "x"], {"debug": "2", "token": "x"}),
         (["--token="], {"token": ""}),
-        (["--access-rule=a:1", "--access-rule", "b:2"], {"access-rule": "a:1 b:2"}),
+        (["--access-rule=a:1", "--access-rule", "b:2"], {"access-rule": "a:1\nb:2"}),
     ],
 )
 def test_what_was_given(argv: list[str], flags: dict[str, str]) -> None:

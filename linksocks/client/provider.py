@@ -19,9 +19,14 @@ from linksocks.tunnel.outbound import Outbound
 
 
 class ProviderRole:
-    """Lends this machine's network through `uplink`, also to connectors with one of `connector_tokens`."""
+    """Lends this machine's network through `uplink`, also to connectors with one of `connector_tokens`.
 
-    def __init__(self, uplink: Uplink, *, connector_tokens: Sequence[str] = ()) -> None:
+    Targets are reached through `upstream`, where there is one.
+    """
+
+    def __init__(
+        self, uplink: Uplink, *, connector_tokens: Sequence[str] = (), upstream: ProxyUrl | None = None
+    ) -> None:
         self._resolver = Resolver(prefer_ipv4=uplink.dns_prefer_ipv4)
         self._session = Session(uplink, self._resolver, reverse=True, recognised=bool(connector_tokens))
         self._outbound = Outbound(egress(upstream, self._resolver))

@@ -39,7 +39,7 @@ class ClientRole:
         socks_no_wait: bool,
         fast_open: bool = False,
     ) -> None:
-        self._resolver = Resolver()
+        self._resolver = Resolver(prefer_ipv4=uplink.dns_prefer_ipv4)
         self._session = Session(uplink, self._resolver, reverse=False)
         self._partners = Partners("provider")
         persistence = Persistence(uplink.reconnect, uplink.retry_auth)

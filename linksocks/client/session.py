@@ -34,6 +34,8 @@ from linksocks.wire.messages import Auth
 
 _NO_HANDLERS: Final[Mapping[int, Handler]] = MappingProxyType({})
 
+USER_AGENT: Final = f"linksocks/{__version__}"
+
 log = logging.getLogger("linksocks.client")
 
 
@@ -57,7 +59,8 @@ class Uplink:
     proxy: ProxyUrl | None = None
     """The way to the server; without one the environment's, if it has one and `env_proxy`."""
     env_proxy: bool = True
-    user_agent: str = f"linksocks/{__version__}"
+    dns_prefer_ipv4: bool = False
+    user_agent: str = USER_AGENT
     headers: Sequence[tuple[str, str]] = field(default=(), repr=False)
     """More headers for the handshake, perhaps with secrets."""
     host_header: str = ""

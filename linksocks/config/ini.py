@@ -2,7 +2,7 @@
 
 The standard library's parser stops at the first mistake and forgets where a key stood; an error of ours names
 file, line and key, and all errors come at once. The dialect is the same: `#` and `;` begin a comment line,
-`=` or `:` divides, a line that is indented deeper than its key goes on with the value, nothing is
+`=` or `:` divides, a line that is indented deeper than its key is a further line of the value, nothing is
 interpolated, and no value is ever quoted in an error, as it may be a secret.
 """
 
@@ -38,7 +38,7 @@ def read(lines: Iterable[str]) -> tuple[list[Entry], list[tuple[int, str]]]:
             continue
         indent = len(raw) - len(raw.lstrip())
         if last is not None and indent > last.indent:
-            last.value = f"{last.value} {text}".strip()
+            last.value = f"{last.value}\n{text}".strip()
         elif match := _SECTION.fullmatch(text):
             section, last = match[1].strip(), None
         elif match := _ENTRY.fullmatch(text):

@@ -19,6 +19,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+import linksocks.config.values as v
 from linksocks.config import ini
 from linksocks.config.secret import redact_url
 from linksocks.config.settings import COMMANDS, Setting, command_named, has_effect, settings_of
@@ -210,6 +211,8 @@ def _parse(setting: Setting, given: Given) -> Any:
         raise ConfigError(f"{given.where}: is empty; give {kind.expected}, or leave it out")
     try:
         return kind.parse(str(given.base / given.text) if kind.path else given.text)
+    except v.ExplainedError as error:
+        raise ConfigError(f"{given.where}: {error}") from None
     except ValueError:
         shown = "" if kind.secret else f", not {redact_url(given.text)!r}"
         raise ConfigError(f"{given.where}: expected {kind.expected}{shown}") from None

@@ -112,6 +112,50 @@ SETTINGS = (
     Setting(
         "no-reconnect", CLIENTS, v.SWITCH, "end when the link is lost, instead of making a new one", short="R"
     ),
+    # Proxies on the way, and what the handshake says.
+    Setting(
+        "upstream-proxy",
+        ALL,
+        v.PROXY,
+        "go through a proxy: socks5://, socks5h:// or http:// [USER:PASSWORD@]HOST[:PORT]; a server or provider "
+        "reaches its targets so, the others their server",
+        short="x",
+    ),
+    Setting(
+        "upstream-proxy-file",
+        ALL,
+        v.FILE,
+        "file with that address on its first line",
+        holds="upstream-proxy",
+    ),
+    Setting(
+        "no-env-proxy",
+        CLIENTS,
+        v.SWITCH,
+        "ignore HTTPS_PROXY (for wss://), HTTP_PROXY (for ws://) and ALL_PROXY on the way to the server",
+        short="E",
+    ),
+    Setting(
+        "dns-prefer-ipv4",
+        ALL,
+        v.SWITCH,
+        "try the IPv4 addresses of a name first, whatever the system's order is",
+    ),
+    Setting("user-agent", CLIENTS, v.HEADER_VALUE, "User-Agent of the handshake, instead of ours"),
+    Setting(
+        "header",
+        CLIENTS,
+        v.HEADERS,
+        "header to add to the handshake, as `Name: value`; may be repeated, in the INI file on further lines",
+    ),
+    Setting("header-file", CLIENTS, v.FILE, "file with one such header on its first line", holds="header"),
+    Setting("host-header", CLIENTS, v.HEADER_VALUE, "Host of the handshake, instead of the URL's"),
+    Setting(
+        "tls-server-name",
+        CLIENTS,
+        v.HOST,
+        "name to ask the server's certificate for (SNI) and to check it against, instead of the URL's host",
+    ),
     # Secrets.
     Setting(
         "token",
@@ -254,15 +298,6 @@ SETTINGS = (
         "transport-grace", ALL, v.DURATION, "how long channels outlive a lost link", default="0", later=ALL
     ),
     Setting("api-key", SERVER, v.SECRET, "serve the token API to whom has this key", short="k", later=SERVER),
-    Setting("upstream-proxy", ALL, v.PROXY, "dial through a SOCKS5 or HTTP proxy", short="x", later=ALL),
-    Setting(
-        "no-env-proxy",
-        CLIENTS,
-        v.SWITCH,
-        "reach the server without the environment's proxy",
-        short="E",
-        later=CLIENTS,
-    ),
     Setting(
         "fast-open",
         ALL,
@@ -341,6 +376,9 @@ _FOR_APPLICATIONS = frozenset(
 )
 """What is of use to the side with the port for applications."""
 
+_FOR_TARGETS = frozenset({"upstream-proxy", "upstream-proxy-file"})
+"""What is of use to a server only where it dials."""
+
 _FOR_CONNECTORS = frozenset(
     {"connector-token", "connector-token-file", "connector-autonomy", "connector-wait-provider"}
 )
@@ -349,6 +387,8 @@ _FOR_CONNECTORS = frozenset(
 
 def has_effect(command: str, name: str, *, reverse: bool) -> bool:
     """Whether a setting does something for a command that runs that way round."""
+    if name in _FOR_TARGETS and command == "server":
+        return not reverse
     if name in _FOR_APPLICATIONS:
         return reverse == (command == "server")
     return reverse or name not in _FOR_CONNECTORS

@@ -2,7 +2,7 @@
 
 Each `Kind` is one declaration. Flags, variables and INI keys all hold text, so a value is parsed the same way
 wherever it stands. A parser raises `ValueError` and nothing else; the caller knows where the text stood and
-says so, with the kind's `expected`.
+says so, with the kind's `expected`, or with the words of `ExplainedError`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,13 @@ from typing import Any
 from linksocks.client.url import server_url
 from linksocks.config.secret import Secret
 from linksocks.errors import ConfigError
+from linksocks.net.proxies import ProxyUrl, parse_proxy
+from linksocks.wire.extensions import HEADER
+
+
+class ExplainedError(ValueError):
+    """Its words say more than the kind's `expected` would, and nothing of the text."""
+
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -23,6 +30,16 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+", re.ASCII)
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
 _NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,15})?", re.ASCII)
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 section 5.6.2
+_OUR_HEADERS = {
+    "host": "; use --host-header",
+    "user-agent": "; use --user-agent",
+    "upgrade": "",
+    "connection": "",
+    "content-length": "",
+    "transfer-encoding": "",
+    HEADER.lower(): "",
+}
 _WORDS = {
     "1": True,
     "true": True,
@@ -48,7 +65,7 @@ class Kind:
     absent: Any = ""
     """The value of a setting that is neither given nor has a default."""
     repeats: bool = False
-    """The flag may be given several times; in a variable or an INI key blanks divide the values."""
+    """The flag may be given several times; in a variable or an INI key the values stand on lines of their own."""
     secret: bool = False
     """The text is never shown, not even in an error."""
     path: bool = False
@@ -101,8 +118,39 @@ def _url(text: str) -> str:
     try:
         server_url(_text(text))
     except ConfigError as error:
-        raise ValueError(str(error)) from None
+        raise ExplainedError(str(error)) from None
     return text
+
+
+def _proxy(text: str) -> ProxyUrl:
+    try:
+        return parse_proxy(_text(text))
+    except ConfigError as error:
+        raise ExplainedError(str(error)) from None
+
+
+def _host(text: str) -> str:
+    """An IPv6 address may stand in brackets, as in a URL."""
+    return _text(text[1:-1] if text.startswith("[") and text.endswith("]") else text)
+
+
+def _header_value(text: str) -> str:
+    if not _text(text).isascii() or text != text.strip():
+        raise ValueError("no value of a header")
+    return text
+
+
+def _headers(text: str) -> tuple[tuple[str, Secret], ...]:
+    return tuple(_header(line.strip()) for line in text.strip().split("\n"))
+
+
+def _header(line: str) -> tuple[str, Secret]:
+    name, colon, value = line.partition(":")
+    if not colon or not _TOKEN.fullmatch(name):
+        raise ValueError("no header")
+    if name.lower() in _OUR_HEADERS or name.lower().startswith("sec-websocket-"):
+        raise ExplainedError(f"the header {name} is not yours to set{_OUR_HEADERS.get(name.lower(), '')}")
+    return name, Secret(_header_value(value.strip()))
 
 
 def number(low: int, high: int, what: str, argument: str = "NUMBER") -> Kind:
@@ -138,7 +186,7 @@ def _ports(text: str) -> tuple[int, int]:
     return bounds
 
 
-HOST = Kind("HOST", "a host name or an IP address", _text)
+HOST = Kind("HOST", "a host name or an IP address", _host)
 PORT = number(0, 65535, "a port from 1 to 65535, or 0 to let the system choose", "PORT")
 PORTS = Kind("FIRST-LAST", "two ports from 1 to 65535, such as 20000-20999", _ports)
 BUFFER = number(4 * KIB, 64 * MIB, f"a number of bytes from {4 * KIB} to {64 * MIB}", "BYTES")
@@ -161,8 +209,8 @@ CONNECTOR_TOKEN = Kind(
     Secret(""),
     secret=True,
 )
-PROXY = Kind(
-    "URL", "a proxy's address such as socks5://host:1080", lambda t: Secret(_text(t)), Secret(""), secret=True
-)
+PROXY = Kind("URL", "a proxy's address such as socks5h://host:1080", _proxy, absent=None, secret=True)
+HEADER_VALUE = Kind("TEXT", "printable ASCII", _header_value)
+HEADERS = Kind("LINE", "a header such as `Name: value`", _headers, absent=(), repeats=True, secret=True)
 FILE = Kind("FILE", "the name of a file", _text, path=True)
 LIST = Kind("ITEM", "one or more values", lambda text: tuple(text.split()), absent=(), repeats=True)

@@ -39,15 +39,16 @@ _Outcome: TypeAlias = list[_Answer] | OSError | ValueError
 
 
 class Resolver:
-    """Look-ups for one hub."""
+    """Look-ups for one hub; `prefer_ipv4` puts a name's IPv4 addresses first."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, prefer_ipv4: bool = False) -> None:
+        self._prefer_ipv4 = prefer_ipv4
         self._pool: ThreadPool | None = None  # made by the first look-up, in the hub that it serves
         self._asked: dict[str, AsyncResult[_Outcome]] = {}  # look-ups under way
         self._kept: dict[str, tuple[float, list[Address]]] = {}
 
     def resolve(self, host: str, port: int, timeout: float) -> list[Address]:
-        """The addresses of `host` in the system's order; `timeout` in seconds.
+        """The addresses of `host` in the system's order, but for `prefer_ipv4`; `timeout` in seconds.
 
         Raises DialError: HOST_UNREACHABLE for a name without an address, TIMED_OUT.
         """
@@ -77,7 +78,10 @@ class Resolver:
         if isinstance(outcome, Exception):
             reason = getattr(outcome, "strerror", None) or outcome
             raise DialError(Cause.HOST_UNREACHABLE, f"no such host {host}: {reason}") from outcome
-        return [Address(family, sockaddr) for family, _, _, _, sockaddr in outcome]
+        addresses = [Address(family, sockaddr) for family, _, _, _, sockaddr in outcome]
+        if self._prefer_ipv4:
+            addresses.sort(key=lambda address: address.family != socket.AF_INET)
+        return addresses
 
     def _ask(self, host: str) -> AsyncResult[_Outcome]:
         """The look-up of `host` that is under way, or a new one. Waits while all threads are taken."""

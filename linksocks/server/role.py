@@ -11,10 +11,11 @@ from gevent.event import Event
 
 from linksocks.errors import AuthError, ConfigError, LinkClosed, LinkError, ListenError
 from linksocks.net.accept import Accepted, UpgradeServer
-from linksocks.net.egress import Direct
 from linksocks.net.listen import bind, listen
+from linksocks.net.proxies import ProxyUrl
 from linksocks.net.resolve import Resolver
 from linksocks.net.sockets import shown
+from linksocks.net.upstream import egress
 from linksocks.net.websocket import WebSocket
 from linksocks.server.autonomy import Autonomy
 from linksocks.server.grants import Connector, Forward, Reverse
@@ -43,9 +44,10 @@ class ServerRole:
     `buffer_size`: bytes held for one channel. `socks_host` and `port_pool` are for the ports of reverse tokens, which
     open with the first provider, or with `socks_no_wait` at once; `fast_open` tells their applications that they are
     connected before they are. `connector_wait`: seconds that a connector's channel waits for a provider.
+    Targets are reached through `upstream`, where there is one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the settings of a server
         self,
         *,
         ws_host: str,
@@ -56,6 +58,8 @@ class ServerRole:
         socks_no_wait: bool = False,
         fast_open: bool = False,
         connector_wait: float = 5.0,
+        upstream: ProxyUrl | None = None,
+        dns_prefer_ipv4: bool = False,
     ) -> None:
         self._address = (ws_host, ws_port)
         self._max_window = buffer_size
@@ -65,8 +69,8 @@ class ServerRole:
         self._socks_no_wait = socks_no_wait
         self._fast_open = fast_open
         self._connector_wait = connector_wait
-        self._resolver = Resolver()
-        self._outbound = Outbound(Direct(self._resolver))
+        self._resolver = Resolver(prefer_ipv4=dns_prefer_ipv4)
+        self._outbound = Outbound(egress(upstream, self._resolver))
         self._links: set[Link] = set()
         self._no_links = Event()
         self._no_links.set()

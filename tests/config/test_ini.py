@@ -24,7 +24,7 @@ def test_a_value_is_taken_as_it_stands() -> None:
 
 def test_a_line_that_is_indented_deeper_goes_on() -> None:
     assert entries("[a]\n  k = 1\n    2\n    # no\n    3\n  l = 4") == [
-        ("a", "k", "1 2 3", 2),
+        ("a", "k", "1\n2\n3", 2),
         ("a", "l", "4", 6),
     ]
 

@@ -109,8 +109,7 @@ class TestFile:
             ":5: expected [section] or key = value; begin a comment with #",
             ":7: token: is already on line 6; leave one of them out",
             ":9: x: no command has the section [clent]; did you mean client?",
-            ":11: url: expected a server's address such as wss://example.org or ws://127.0.0.1:8765, "
-            "not 'ftp://***@h'",
+            ":11: url: expected a server's URL such as ws://127.0.0.1:8765 or wss://example.org",
             ":12: socks_port: expected a port from 1 to 65535, or 0 to let the system choose, not 'x'",
         ]
 
