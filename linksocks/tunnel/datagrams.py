@@ -105,16 +105,20 @@ class DatagramChannel:
     # -- opening
 
     def connect(self, timeout: float) -> None:
-        """Asks the peer for an association and waits for its answer, `timeout` seconds. Raises DialError.
+        """Asks the peer for an association and waits for its answer, `timeout` seconds.
 
-        The caller must `end` it in any case.
+        Raises DialError; the channel has ended then.
         """
         self._answer = AsyncResult()
         self._carrier.send(Connect(self.id, transport=Transport.UDP))
         try:
             answer = cast(ConnectResponse, self._answer.get(timeout=timeout))
         except gevent.Timeout as error:
+            self.end("no answer to the UDP request")
             raise DialError(Cause.TIMED_OUT, f"no answer to the UDP request in {timeout:g} s") from error
+        except gevent.GreenletExit:
+            self.end("the application's side was stopped")
+            raise
         finally:
             self._answer = None
         if not answer.success:
@@ -134,11 +138,12 @@ class DatagramChannel:
 
     def attach(self, sink: DatagramSink) -> None:
         """From now on what comes goes to `sink`, beginning with what has come already, the end included."""
-        self._sink = sink
         for payload, (host, port) in self._early.take_all():
             sink.deliver(payload, host, port)
         if self._state is State.ENDED:
             sink.deliver_end(self._reason)
+        else:
+            self._sink = sink
 
     # -- the local end sends
 
@@ -212,11 +217,11 @@ class DatagramChannel:
 
     def on_lost(self, reason: str) -> None:
         """The channel is gone: the peer ended it, or the link is lost."""
-        was_open = self._state is State.OPEN
+        sink = self._sink if self._state is State.OPEN else None
         if self._state is not State.ENDED:
             self._close(reason)
-        if was_open and self._sink is not None:
-            self._sink.deliver_end(reason)
+        if sink is not None:
+            sink.deliver_end(reason)
 
     def fail(self, reason: str) -> None:
         """Ends the channel, for both sides."""
@@ -244,6 +249,7 @@ class DatagramChannel:
     def _close(self, reason: str) -> None:
         self._state = State.ENDED
         self._reason = reason
+        self._sink = None  # two joined channels hold each other
         self._outgoing.take_all()
         if self._answer is not None and not self._answer.ready():
             self._answer.set(ConnectResponse(False, self.id, reason))

@@ -33,7 +33,9 @@ import contextlib
 import logging
 from collections.abc import Callable
 from typing import cast
+from weakref import WeakSet
 
+import gevent
 from gevent.event import Event
 from gevent.pool import Group
 
@@ -42,6 +44,8 @@ from linksocks.net.greenlets import Greenlet, name_current, spawn
 from linksocks.net.sockets import shown
 from linksocks.tunnel.backlog import Backlog
 from linksocks.tunnel.channel import Channel, End
+from linksocks.tunnel.datagrams import DatagramChannel
+from linksocks.tunnel.datagrams import join as join_datagrams
 from linksocks.tunnel.inbound import ANSWER_TIMEOUT
 from linksocks.tunnel.link import Link
 from linksocks.tunnel.outbound import MAX_RELAYS
@@ -59,23 +63,51 @@ class Switch:
         self._pick_link = pick_link
         self._openings = Group()
         self._pairs: set[_Pair] = set()
+        self._associations: WeakSet[DatagramChannel] = WeakSet()  # those that connectors asked for
         self._empty = Event()
         self._empty.set()
         self._draining = False
 
     def accept(self, channel: Channel, connect: Connect) -> None:
         """Takes a stream, and returns at once."""
-        if self._draining:
-            channel.refuse(DialError(Cause.GENERAL, "the server is stopping"))
-        elif len(self._pairs) >= MAX_RELAYS:
-            log.warning("refused a connection: %d are open", MAX_RELAYS)
-            channel.refuse(DialError(Cause.GENERAL, "the server has too many connections"))
-        else:
+        if self._has_room(channel):
             pair = _Pair(channel, self._forget)
             self._pairs.add(pair)
             self._empty.clear()
             opening = self._openings.spawn(self._open, pair, connect.host, connect.port)
             pair.opening = cast("Greenlet", opening)
+
+    def accept_datagrams(self, channel: DatagramChannel, _connect: Connect) -> None:
+        """Takes a UDP association, and returns at once."""
+        if self._has_room(channel):
+            self._associations.add(channel)
+            self._openings.spawn(self._open_datagrams, channel)
+
+    def _has_room(self, channel: Channel | DatagramChannel) -> bool:
+        """Whether one more may begin; else it is refused."""
+        if self._draining:
+            channel.refuse(DialError(Cause.GENERAL, "the server is stopping"))
+            return False
+        if len(self._pairs) + len(self._associations) >= MAX_RELAYS:
+            log.warning("refused a connection: %d are open", MAX_RELAYS)
+            channel.refuse(DialError(Cause.GENERAL, "the server has too many connections"))
+            return False
+        return True
+
+    def _open_datagrams(self, asked: DatagramChannel) -> None:
+        name_current(f"switch UDP {asked.id.hex()[:8]}")
+        try:
+            opened = self._pick_link().open_datagrams()
+            opened.connect(ANSWER_TIMEOUT)
+        except DialError as error:
+            log.info("no way for datagrams: %s", error)
+            asked.refuse(error)
+        except gevent.GreenletExit:
+            asked.end("the server is stopping")
+            raise
+        else:
+            asked.accept()
+            join_datagrams(asked, opened)
 
     def _open(self, pair: _Pair, host: str, port: int) -> None:
         target = shown((host, port))
@@ -94,13 +126,18 @@ class Switch:
             self._empty.set()
 
     def drain(self, timeout: float) -> None:
-        """Refuses new channels, and waits `timeout` seconds at most for the last byte of those that there are."""
+        """Refuses new channels, and waits `timeout` seconds at most for the last byte of streams.
+
+        Associations have none: they go on until `stop`.
+        """
         self._draining = True
         self._empty.wait(timeout)
 
     def stop(self) -> None:
-        """Ends all pairs; their channels break."""
+        """Ends all pairs and associations; their channels break."""
         self._openings.kill()
+        for association in list(self._associations):
+            association.fail("the server is stopping")
         for pair in list(self._pairs):
             pair.abort("the server is stopping")
 
