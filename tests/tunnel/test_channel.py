@@ -453,6 +453,68 @@ class TestEnds:
             assert peer.expect(m.Disconnect).error
 
     @both_kinds
+    @pytest.mark.parametrize("reason", ["", "cut off"])
+    def test_a_close_ends_both_directions(self, kind: str, reason: str) -> None:
+        with opened(kind) as (peer, channel, sink):
+            channel.send(b"last")
+            channel.close(reason)
+            assert peer.expect_data(channel.id, 4) == b"last"
+            assert peer.expect(m.Disconnect) == m.Disconnect(channel.id, reason)
+            assert channel.gone.is_set()
+            peer.send(m.Data(channel.id, b"more"), m.Disconnect(channel.id, "reset"))
+            assert peer.fence() == []
+            assert (sink.data, sink.ends) == (b"", [])
+
+    def test_a_close_waits_for_credit_and_nothing_is_delivered_meanwhile(self) -> None:
+        with opened("ours", window=3) as (peer, channel, sink):
+            channel.send(b"last")
+            assert peer.expect_data(channel.id, 3) == b"las"
+            channel.finish()
+            channel.close("cut off")
+            peer.send(m.Data(channel.id, b"more"), m.EndOfStream(channel.id))
+            assert peer.fence() == []
+            assert not channel.gone.is_set()
+            peer.send(m.Consumed(channel.id, 3, 100))
+            assert peer.expect_data(channel.id, 1) == b"t"
+            assert peer.next() == m.Disconnect(channel.id, "cut off")
+            assert (sink.data, sink.ends) == (b"", [])
+
+    def test_a_close_after_the_end_of_the_outgoing_direction(self) -> None:
+        with opened("ours") as (peer, channel, sink):
+            channel.finish()
+            assert peer.next() == m.EndOfStream(channel.id)
+            channel.close()
+            assert peer.next() == m.Disconnect(channel.id)
+            assert sink.ends == []
+
+    @pytest.mark.parametrize("end", ["both ended", "disconnect", "abort", "lost"])
+    def test_a_channel_that_has_ended_is_gone(self, end: str) -> None:
+        with opened("ours") as (peer, channel, _):
+            channel.finish()
+            assert peer.next() == m.EndOfStream(channel.id)
+            assert not channel.gone.is_set()
+            if end == "both ended":
+                peer.send(m.EndOfStream(channel.id))
+            elif end == "disconnect":
+                peer.send(m.Disconnect(channel.id))
+            elif end == "abort":
+                channel.abort("over")
+            else:
+                peer.socket.close()
+            assert channel.gone.wait(PATIENCE)
+
+    def test_a_full_channel(self) -> None:
+        with opened("ours", window=1) as (peer, channel, _):
+            assert not channel.full
+            channel.send(b"ab")
+            peer.expect_data(channel.id, 1)
+            assert channel.full
+            peer.send(m.Consumed(channel.id, 1, 1))
+            peer.expect_data(channel.id, 1)
+            assert not channel.full
+            channel.abort("over")
+
+    @both_kinds
     def test_a_lost_link(self, kind: str) -> None:
         with opened(kind) as (peer, channel, sink):
             peer.socket.close()
