@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 from uuid import UUID
 
+from linksocks.client.provider import ProviderRole
 from linksocks.client.role import ClientRole
 from linksocks.client.session import Uplink
 from linksocks.net.connect import Handshake, connect
@@ -22,7 +23,7 @@ from tests.support.hands import Hand
 TOKEN = "a-token-of-the-tests"
 BUFFER = 1024 * 1024
 
-_Role = TypeVar("_Role", ServerRole, ClientRole)
+_Role = TypeVar("_Role", ServerRole, ClientRole, ProviderRole)
 
 
 def server_role(port: int = 0, *, token: str = TOKEN, **settings: Any) -> ServerRole:
@@ -35,7 +36,7 @@ def server_role(port: int = 0, *, token: str = TOKEN, **settings: Any) -> Server
 
 def client_role(port: int, **settings: Any) -> ClientRole:
     """A client of the server at `port` that was not started; `settings` are over those of the tests."""
-    uplink = _uplink(port, settings)
+    said, own = _divided(settings)
     defaults = {
         "socks_host": "127.0.0.1",
         "socks_port": 0,
@@ -43,11 +44,17 @@ def client_role(port: int, **settings: Any) -> ClientRole:
         "socks_password": "",
         "socks_no_wait": False,
     }
-    return ClientRole(uplink, **defaults | settings)
+    return ClientRole(uplink(port, **said), **defaults | own)
 
 
-def _uplink(port: int, settings: dict[str, Any]) -> Uplink:
-    """What `settings` say about the uplink is taken out of them."""
+def provider_role(port: int, **settings: Any) -> ProviderRole:
+    """A provider, likewise."""
+    said, own = _divided(settings)
+    return ProviderRole(uplink(port, **said), **own)
+
+
+def uplink(port: int, **settings: Any) -> Uplink:
+    """The way to the server at `port`, likewise."""
     defaults = {
         "url": f"ws://127.0.0.1:{port}",
         "token": TOKEN,
@@ -55,8 +62,14 @@ def _uplink(port: int, settings: dict[str, Any]) -> Uplink:
         "retry_auth": False,
         "buffer_size": BUFFER,
     }
+    return Uplink(**defaults | settings)
+
+
+def _divided(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is about the uplink, and what is about the role."""
     known = {field.name for field in fields(Uplink)}
-    return Uplink(**defaults | {name: settings.pop(name) for name in known & set(settings)})
+    said = {name: value for name, value in settings.items() if name in known}
+    return said, {name: value for name, value in settings.items() if name not in known}
 
 
 @contextmanager
