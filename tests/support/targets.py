@@ -2,6 +2,7 @@
 
 ====================  =====================================================================================
 `HttpTarget`          GET /bytes/N?seed=S gives N bytes that depend on S; PUT, POST answer the body's SHA-256
+`FolderTarget`        serves the files of a directory, as a plain web server does
 `EchoTarget`          sends back what it gets, half-closes when the other side does
 `refusing_port()`     nobody listens, and nobody else can take the port meanwhile: connect is refused
 `unanswered_port()`   the handshake is never answered: connect hangs
@@ -22,7 +23,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
@@ -64,6 +66,14 @@ class HttpTarget:
     def __exit__(self, *exc: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class FolderTarget(HttpTarget):
+    """A threaded HTTP/1.1 server of the files below `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._server.RequestHandlerClass = partial(_FolderHandler, directory=str(folder))
 
 
 class EchoTarget:
@@ -194,6 +204,13 @@ class _HttpHandler(BaseHTTPRequestHandler):
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Length", str(size))
         self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+class _FolderHandler(SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: object) -> None:
         pass

@@ -1,0 +1,173 @@
+"""Every mode between processes of the command line, from the port for applications to who dials.
+
+======== ============================ ==============================================
+mode     port for applications        who dials
+======== ============================ ==============================================
+forward  the client's                 the server
+reverse  the server's                 a provider, in turn
+agent    a connector's                a provider, in turn
+autonomy a connector's                the provider that brought the connector's token
+======== ============================ ==============================================
+
+Ports are the kernel's, read from what the processes say. All waiting lets this thread's hub run.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any, Self
+
+import gevent
+from gevent import socket
+
+from tests.support import socks
+from tests.support.flows import eventually
+from tests.support.processes import PATIENCE, Process, linksocks
+from tests.support.targets import EchoTarget
+from tests.support.tunnels import Target, application
+
+TOKEN, CONNECTOR_TOKEN = "the-token-of-the-tests", "the-connector-token-of-the-tests"
+
+LENT = ["reverse", "agent", "autonomy"]
+"""The modes with a provider."""
+
+MODES = ["forward", *LENT]
+
+_SERVER = {
+    "forward": (),
+    "reverse": ("-r",),
+    "agent": ("-r", "-c", CONNECTOR_TOKEN),
+    "autonomy": ("-r", "-a"),
+}
+
+_PROVIDER = {"autonomy": ("-c", CONNECTOR_TOKEN)}
+
+
+class Chain:
+    """The processes of `mode`, with one provider and one port for applications at `socks_port`.
+
+    `entry` are flags for whoever has that port, `server` for the server; `pace` is Python that each process runs
+    first, to make a constant small.
+    """
+
+    def __init__(
+        self, mode: str, *, entry: Sequence[str] = (), server: Sequence[str] = (), pace: str = ""
+    ) -> None:
+        self.mode = mode
+        self.providers: list[Process] = []
+        self.connectors: list[Process] = []
+        self._entry = tuple(entry)
+        self._server = (*_SERVER[mode], *server)
+        self._pace = pace
+        self._stack = ExitStack()
+        self._ended: list[Process] = []
+        self.ws_port = 0
+        self.socks_port = 0
+
+    def __enter__(self) -> Self:
+        with self._stack:
+            self.start_server()
+            self.start_others()
+            self._stack = self._stack.pop_all()
+        return self
+
+    def start_others(self) -> None:
+        """What a chain begins with besides its server."""
+        if self.mode != "forward":
+            self.add_provider()
+        if self.mode == "reverse":
+            self.socks_port = int(said(self.server, r"applications' port (\d+) is open"))
+        else:
+            self.socks_port = self.add_connector()
+
+    def __exit__(self, kind: object, *exc: object) -> None:
+        self._stack.close()
+        if kind is None:
+            for process in (*self.processes, *self._ended):
+                assert "Traceback" not in process.output, process.output
+
+    @property
+    def processes(self) -> list[Process]:
+        """All that run, the server first."""
+        return [self.server, *self.providers, *self.connectors]
+
+    def start_server(self) -> None:
+        """Starts it, after a kill with the ports that it had."""
+        args = ["server", "-t", TOKEN, "-H", "127.0.0.1", "-P", str(self.ws_port), *self._server]
+        if self.mode in ("reverse", "agent"):
+            args += ["-p", str(self.socks_port if self.mode == "reverse" else 0)]
+        if self.mode == "reverse":
+            args += self._entry
+        self.server = self._start(*args)
+        self.ws_port = int(said(self.server, r"listening on 127\.0\.0\.1:(\d+)"))
+
+    def add_provider(self, ws_port: int = 0) -> Process:
+        """Another one, logged in; `ws_port` leads to the server."""
+        process = self._start("provider", "-t", TOKEN, *self._at(ws_port), *_PROVIDER.get(self.mode, ()))
+        said(process, "logged in at")
+        self.providers.append(process)
+        return process
+
+    def add_connector(self, ws_port: int = 0) -> int:
+        """Another one, or in forward mode a client; its port."""
+        command, token = ("client", TOKEN) if self.mode == "forward" else ("connector", CONNECTOR_TOKEN)
+        args = [command, "-t", token, *self._at(ws_port), "-p", "0", *self._entry]
+        if self.mode == "autonomy":  # its token is only known once the provider has said it
+            args.append("--retry-auth")
+        process = self._start(*args)
+        self.connectors.append(process)
+        return int(said(process, r"SOCKS5.* on 127\.0\.0\.1:(\d+)"))
+
+    def killed(self, process: Process) -> None:
+        """`process` was killed, and is no part of this any more."""
+        for role in (self.providers, self.connectors):
+            if process in role:
+                role.remove(process)
+        self._ended.append(process)
+
+    def connect(self, port: int, host: str = "127.0.0.1", **how: Any) -> Any:
+        """A plain socket of the standard library, behind the port for applications."""
+        return socks.connect(self.socks_port, host, port, **how)
+
+    def join(self, target: Target, *, receive_buffer: int = 0, socks_port: int = 0) -> Ends:
+        """An application, and its connection as the target sees it; both are gevent's."""
+        accepting = gevent.spawn(target.accept)
+        port = socks_port or self.socks_port
+        app = application(port, target.port, receive_buffer=receive_buffer)
+        return app, accepting.get()
+
+    def works(self, echo: EchoTarget) -> None:
+        """A new connection goes through."""
+        with self.connect(echo.port) as app:
+            app.sendall(b"hello")
+            assert socks.read_exactly(app, 5) == b"hello"
+
+    def _at(self, ws_port: int) -> tuple[str, str]:
+        return "-u", f"ws://127.0.0.1:{ws_port or self.ws_port}"
+
+    def _start(self, *args: str) -> Process:
+        if not self._pace:
+            return self._stack.enter_context(linksocks(*args))
+        script = f"import sys\n{self._pace}\nfrom linksocks.cli import main\nsys.exit(main())\n"
+        return self._stack.enter_context(Process([sys.executable, "-c", script, *args]))
+
+
+Ends = tuple[socket.socket, socket.socket]
+
+
+def said(process: Process, pattern: str, *, times: int = 1, timeout: float = PATIENCE) -> str:
+    """Waits until `process` has said `pattern` for the nth time; its first group then, if it has one."""
+    found: list[re.Match[str]] = []
+
+    def often_enough() -> bool:
+        found[:] = [match for line in list(process.err) if (match := re.search(pattern, line))]
+        if len(found) < times and not process.running:
+            raise AssertionError(f"{pattern!r}: the process ended\n{process.output}")
+        return len(found) >= times
+
+    eventually(often_enough, process, timeout=timeout)
+    match = found[times - 1]
+    return match[1] if match.re.groups else match[0]
