@@ -15,7 +15,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -39,16 +39,6 @@ class ProxyUrl:
     port: int
     username: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
-
-    def with_login(self, username: str, password: str) -> ProxyUrl:
-        """The same proxy with credentials from elsewhere. Raises ConfigError if it has some."""
-        if not (username or password):
-            return self
-        if self.username or self.password:
-            raise ConfigError(
-                "the upstream proxy has a user or password in its address and beside it; give one"
-            )
-        return replace(self, username=_credential(username), password=_credential(password))
 
 
 def parse_proxy(text: str) -> ProxyUrl:

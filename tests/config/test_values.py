@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from linksocks.config import values
 from linksocks.config.secret import Secret
 from linksocks.config.values import Kind
+from linksocks.net.proxies import ProxyUrl
 
 KINDS = {name: kind for name, kind in vars(values).items() if isinstance(kind, Kind)}
 
@@ -41,6 +42,10 @@ KINDS = {name: kind for name, kind in vars(values).items() if isinstance(kind, K
         ("URL", "https://[::1]:443/path?x=1", "https://[::1]:443/path?x=1"),
         ("LIST", "10.0.0.0/8:80  example.org:443", ("10.0.0.0/8:80", "example.org:443")),
         ("USER", "ü" * 127, "ü" * 127),
+        ("HOST", "[::1]", "::1"),
+        ("HOST", "::1", "::1"),
+        ("PROXY", "http://me:x@proxy", ProxyUrl("http", "proxy", 8080, "me", "x")),
+        ("HEADER_VALUE", "mine/1 (x)", "mine/1 (x)"),
     ],
 )
 def test_good(kind: str, text: str, value: Any) -> None:
@@ -76,11 +81,53 @@ def test_good(kind: str, text: str, value: Any) -> None:
         ("USER", "ü" * 128),
         ("SECRET", "line\nbreak"),
         ("HOST", ""),
+        ("HOST", "[]"),
+        ("URL", "ws://me:secret@h"),
+        ("PROXY", "https://proxy"),
+        ("PROXY", "proxy:1080"),
+        ("HEADER_VALUE", "a\tb"),
+        ("HEADER_VALUE", "é"),
+        ("HEADERS", "no colon"),
+        ("HEADERS", ": value"),
+        ("HEADERS", "Name:"),
+        ("HEADERS", "Na me: value"),
+        ("HEADERS", "Name : value"),
+        ("HEADERS", "Name: va\rlue"),
+        ("HEADERS", "Name: va\x0blue"),
+        ("HEADERS", "Name: \x85"),
+        ("HEADERS", "A: b\n\nC: d"),
     ],
 )
 def test_bad(kind: str, text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the kind's `expected` is what users read
         KINDS[kind].parse(text)
+
+
+def test_headers_are_secrets_in_order() -> None:
+    headers = KINDS["HEADERS"].parse("X-A:  one two \n  Authorization: Basic x:y\nx-a: 3\n")
+    assert [(name, value.reveal()) for name, value in headers] == [
+        ("X-A", "one two"),
+        ("Authorization", "Basic x:y"),
+        ("x-a", "3"),
+    ]
+    assert "Basic" not in repr(headers)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Host",
+        "UPGRADE",
+        "connection",
+        "Sec-WebSocket-Key",
+        "sec-websocket-x",
+        "User-Agent",
+        "LinkSocks-Extensions",
+    ],
+)
+def test_headers_that_are_ours(name: str) -> None:
+    with pytest.raises(values.ExplainedError, match=f"the header {name} is not yours to set"):
+        KINDS["HEADERS"].parse(f"X: y\n{name}: secret")
 
 
 def test_a_secret_is_a_secret() -> None:

@@ -70,16 +70,6 @@ def test_the_password_does_not_show_itself():
     assert "hunter2" not in repr(parse_proxy("http://hunter2:hunter2@proxy"))
 
 
-def test_a_login_beside_the_address():
-    proxy = parse_proxy("http://proxy").with_login("me", "x")
-    assert (proxy.username, proxy.password) == ("me", "x")
-    assert proxy.with_login("", "") is proxy
-    with pytest.raises(ConfigError, match="give one"):
-        proxy.with_login("me", "x")
-    with pytest.raises(ConfigError, match="longer"):
-        parse_proxy("http://proxy").with_login("me", "x" * 256)
-
-
 # The environment
 
 SCHEMES = [("ws", "http_proxy"), ("wss", "https_proxy")]

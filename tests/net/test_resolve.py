@@ -55,6 +55,16 @@ def test_literals_need_no_look_up(monkeypatch, resolver, literal, family, sockad
     assert names.asked == []
 
 
+def test_ipv4_may_go_first(monkeypatch):
+    six = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 0, 0, 0))
+    monkeypatch.setattr(module, "_getaddrinfo", lambda _host: [six, *ANSWER, six, *ANSWER])
+    for prefer_ipv4, order in ((True, [4, 4, 6, 6]), (False, [6, 4, 6, 4])):
+        resolver = Resolver(prefer_ipv4=prefer_ipv4)
+        addresses = resolver.resolve("dual", 80, 5)
+        resolver.close()
+        assert [6 if address.family == socket.AF_INET6 else 4 for address in addresses] == order
+
+
 def test_localhost(resolver):
     assert ("127.0.0.1", 80) in [address.sockaddr for address in resolver.resolve("localhost", 80, 5)]
 

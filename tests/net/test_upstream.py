@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import gevent
 import pytest
@@ -12,23 +11,13 @@ from gevent import socket
 
 from linksocks.errors import Cause, DialError
 from linksocks.net.egress import Direct
-from linksocks.net.listen import bind
 from linksocks.net.proxies import ProxyUrl
 from linksocks.net.resolve import Address, Resolver
 from linksocks.net.upstream import Upstream, egress
-from linksocks.tunnel.inbound import Inbound
 from tests.support.leaks import nothing_left
+from tests.support.proxies import ANSWER, SCHEMES, YES, our_proxy, proxy
 from tests.support.rawsocket import RawPeer, read_head, serving
 from tests.support.targets import EchoTarget, GreetingTarget, mute_port, refusing_port, unanswered_port
-from tests.support.tunnels import Tunnel
-
-ANSWER = {"socks5h": bytes.fromhex("05 00 00 01 00000000 0000"), "http": b"HTTP/1.1 200 OK\r\n\r\n"}
-"""A yes to the request."""
-
-YES = {"socks5h": b"\x05\x00" + ANSWER["socks5h"], "http": ANSWER["http"]}
-"""All that a good proxy says."""
-
-SCHEMES = ["socks5h", "http"]
 
 
 @pytest.fixture
@@ -57,50 +46,17 @@ def refused(way: Upstream, host: str = "example.org", port: int = 80, timeout: f
         return caught.value
 
 
-def asked(sock: socket.socket, scheme: str) -> bytes:
-    """Plays a good proxy until its answer is due: the target as the client wrote it."""
-    if scheme == "http":
-        return read_head(sock).split()[1]
-    peer = RawPeer(sock, masking=False)
-    assert peer.exactly(3) == b"\x05\x01\x00"
-    sock.sendall(b"\x05\x00")
-    assert peer.exactly(4) == b"\x05\x01\x00\x03"
-    return peer.exactly(peer.exactly(1)[0] + 2)
+def saying(data: bytes) -> Callable[[socket.socket], None]:
+    """Says it, and waits for the client to go."""
 
-
-@contextmanager
-def proxy(
-    scheme: str, answer: Callable[[socket.socket], None], seen: list[bytes] | None = None
-) -> Iterator[int]:
-    """A proxy that understands the request, and answers it by `answer`."""
-
-    def handle(sock: socket.socket) -> None:
-        target = asked(sock, scheme)
-        if seen is not None:
-            seen.append(target)
-        answer(sock)
+    def say(sock: socket.socket) -> None:
+        sock.sendall(data)
         RawPeer(sock, masking=False).at_end()
 
-    with serving(handle) as port:
-        yield port
-
-
-def saying(data: bytes) -> Callable[[socket.socket], None]:
-    return lambda sock: sock.sendall(data)
+    return say
 
 
 # A real proxy: ours
-
-
-@contextmanager
-def our_proxy(username: str = "", password: str = "") -> Iterator[int]:
-    with Tunnel() as tunnel:
-        inbound = Inbound(bind("127.0.0.1", 0), lambda: tunnel.client, username, password)
-        inbound.start()
-        try:
-            yield inbound.port
-        finally:
-            inbound.stop()
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "http"])
@@ -156,7 +112,7 @@ def test_the_proxy_looks_up_names(through, scheme, host, name):
     seen: list[bytes] = []
     with proxy(scheme, saying(ANSWER[scheme]), seen) as port:
         through(scheme, port).dial(host, 80, 5).close()
-    assert seen == [name + (b":80" if scheme == "http" else b"\x00\x50")]
+    assert seen == [name + b":80"]
 
 
 def test_http_has_ipv6_in_brackets_and_the_login(through):
@@ -244,6 +200,7 @@ def test_an_answer_in_drips(through, scheme):
             sock.sendall(bytes([byte]))
             gevent.sleep(0)
         sock.sendall(b"early")
+        RawPeer(sock, masking=False).at_end()
 
     with proxy(scheme, drip) as port, through(scheme, port).dial("x", 80, 5) as sock:
         assert RawPeer(sock, masking=False).exactly(5) == b"early"
