@@ -37,6 +37,8 @@ def linked(made: Session, server: PlayedServer, answer: m.AuthResponse = YES) ->
     """The server's end of a link that was made and ended again."""
     making = gevent.spawn(made.link)
     visitor = server.admit(answer)
+    if not answer.success:
+        visitor.leave()
     end(making.get(), visitor)
     return visitor
 

@@ -1,0 +1,189 @@
+"""The set of a client's links: which one a channel gets, and how all of them end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import gevent
+import pytest
+from gevent import socket
+from gevent.event import Event
+
+from linksocks.client import backoff
+from linksocks.client import links as module
+from linksocks.client.keeper import Persistence
+from linksocks.client.links import Links
+from linksocks.errors import AuthError, DialError, LinkClosed, LinkError
+from linksocks.net.websocket import WebSocket
+from linksocks.tunnel.link import Link
+from linksocks.tunnel.terms import Terms
+from tests.support.hands import Hand
+from tests.support.tunnels import FOREIGN, MAX_WINDOW, PATIENCE
+
+
+class Harbour:
+    """Makes links, each with a hand at its other end, or raises what `refusal` holds. Records what the set tells."""
+
+    def __init__(self) -> None:
+        self.refusal: list[Exception] = []
+        self.hands: list[Hand] = []
+        self.told: list[str] = []
+        self.change = Event()
+
+    def make(self) -> Link:
+        if self.refusal:
+            raise self.refusal.pop()
+        ours, theirs = socket.socketpair()
+        self.hands.append(Hand(WebSocket(theirs, client=False, name="client")))
+        return Link(WebSocket(ours, client=True, name="server"), Terms(1, FOREIGN, MAX_WINDOW))
+
+    def up(self, _link: Link) -> None:
+        self.told.append("up")
+        self.change.set()
+
+    def down(self, _link: Link) -> None:
+        self.told.append("down")
+        self.change.set()
+
+    def until(self, *told: str) -> None:
+        with gevent.Timeout(PATIENCE):
+            while self.told != list(told):
+                self.change.clear()
+                self.change.wait()
+
+
+class Connections:
+    """A Side whose connections last for as long as they may."""
+
+    def __init__(self, harbour: Harbour) -> None:
+        self.told = harbour.told
+
+    def drain(self, timeout: float) -> None:
+        self.told.append(f"drain {timeout:g}")
+
+    def stop(self) -> None:
+        self.told.append("stop")
+
+
+@contextmanager
+def kept(harbour: Harbour, threads: int = 1, *, reconnect: bool = True) -> Iterator[Links]:
+    links = Links(harbour.make, threads, Persistence(reconnect, False), harbour.up, harbour.down)
+    links.start()
+    try:
+        yield links
+    finally:
+        stopping = gevent.spawn(links.stop, 0, Connections(harbour))
+        for hand in harbour.hands:
+            hand.leave()
+        stopping.get()
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "FIRST", 0.01)
+
+
+class TestPick:
+    def test_the_link_with_the_fewest_channels(self) -> None:
+        harbour = Harbour()
+        with kept(harbour, threads=3) as links:
+            harbour.until("up", "up", "up")
+            channels = [links.pick().open() for _ in range(6)]
+            assert [link.channels for link in links.live] == [2, 2, 2]
+            for channel in channels:
+                channel.abort("that is all")
+
+    def test_none_that_is_about_to_close(self) -> None:
+        harbour = Harbour()
+        with kept(harbour, threads=2) as links:
+            harbour.until("up", "up")
+            closing = next(iter(links.live))
+            closing.alive = False
+            assert all(links.pick() is not closing for _ in range(3))
+
+    def test_all_are_about_to_close(self) -> None:
+        harbour = Harbour()
+        with kept(harbour) as links:
+            harbour.until("up")
+            links.pick().alive = False
+            with pytest.raises(DialError, match="was lost"):
+                links.pick()
+
+    def test_it_waits_for_the_first(self) -> None:
+        harbour = Harbour()
+        harbour.refusal = [LinkError("not yet")]
+        with kept(harbour) as links:
+            picking = gevent.spawn(links.pick)
+            harbour.until("up")
+            assert picking.get() in links.live
+
+    def test_it_waits_not_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "LINK_WAIT", 0.05)
+        harbour = Harbour()
+        harbour.refusal = [LinkError("never")]
+        monkeypatch.setattr(backoff, "FIRST", 1000.0)
+        with kept(harbour) as links, pytest.raises(DialError, match=r"no link to the server for 0\.05 s"):
+            links.pick()
+
+
+class TestEnd:
+    def test_a_lost_link_is_made_anew(self) -> None:
+        harbour = Harbour()
+        with kept(harbour) as links:
+            harbour.until("up")
+            assert len(links.live) == 1
+            harbour.hands[0].leave()
+            harbour.until("up", "down", "up")
+            assert len(links.live) == 1
+
+    def test_the_others_go_on_where_one_may_not_be_made_anew(self) -> None:
+        harbour = Harbour()
+        with kept(harbour, threads=2, reconnect=False) as links:
+            harbour.until("up", "up")
+            waiting = gevent.spawn(links.wait)
+            harbour.hands[0].leave()
+            harbour.until("up", "up", "down")
+            gevent.idle()
+            assert not waiting.ready()
+            harbour.hands[1].leave()
+            with pytest.raises(LinkClosed):
+                waiting.get()
+
+    def test_a_refused_token_is_the_end_for_all(self) -> None:
+        harbour = Harbour()
+        with kept(harbour, threads=2) as links:
+            harbour.until("up", "up")
+            harbour.refusal = [AuthError("refused")]
+            harbour.hands[0].leave()
+            with pytest.raises(AuthError):
+                links.wait()
+
+    def test_what_the_role_can_not_live_with(self) -> None:
+        harbour = Harbour()
+        with kept(harbour) as links:
+            harbour.until("up")
+            links.fail(LinkError("enough"))
+            with pytest.raises(LinkError, match="enough"):
+                links.wait()
+
+    def test_a_bug_is_the_end_too(self) -> None:
+        harbour = Harbour()
+        harbour.refusal = [ZeroDivisionError()]
+        with kept(harbour) as links, pytest.raises(ZeroDivisionError):
+            links.wait()
+
+    def test_a_stop_drains_then_says_farewell_then_closes(self) -> None:
+        harbour = Harbour()
+        with kept(harbour) as links:
+            harbour.until("up")
+            waiting = gevent.spawn(links.wait)
+            stopping = gevent.spawn(
+                links.stop, 3, Connections(harbour), lambda: harbour.told.append("farewell")
+            )
+            assert harbour.hands[0].closed().code == 1001
+            harbour.hands[0].leave()
+            stopping.get()
+            waiting.get()
+            assert harbour.told == ["up", "drain 3", "farewell", "down", "stop"]
+            assert not links.live
