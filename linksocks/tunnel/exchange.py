@@ -21,6 +21,8 @@ application's connection, so that nobody takes a part for the whole, however the
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Final
 
 import gevent
@@ -56,10 +58,13 @@ class Exchange:
         Raises DialError or HttpError while the application can be answered, and OSError after that: its
         connection is to be closed at once then.
         """
-        self._send(head)
-        uploader = spawn(f"upload {self._channel.id.hex()[:8]}", self._upload)
+        uploader = None
         try:
-            self._download()
+            with self._faults_told():
+                self._send(head)
+                uploader = spawn(f"upload {self._channel.id.hex()[:8]}", self._upload)
+                while not self._pass_on(self._from_target()):
+                    pass
         except (DialError, HttpError) as error:
             self._channel.abort(str(error))
             if self._begun:
@@ -73,22 +78,22 @@ class Exchange:
         else:
             self._stream.close()
         finally:
-            uploader.kill()
+            if uploader is not None:
+                uploader.kill()
 
-    # -- target to application: the caller's greenlet
-
-    def _download(self) -> None:
-        """Raises DialError for all that is wrong with the target, and what was wrong with the application."""
+    @contextlib.contextmanager
+    def _faults_told(self) -> Iterator[None]:
+        """Raises what was wrong with the application's side, or a DialError for what was with the target's."""
         try:
-            while not self._pass_on(self._from_target()):
-                pass
+            yield
         except ChannelError as error:
-            raise self._fault or DialError(
-                Cause.GENERAL, f"the target's connection broke: {error}"
-            ) from error
+            fault = DialError(Cause.GENERAL, f"the target's connection broke: {error}")
+            raise self._fault or fault from error
         except h11.ProtocolError as error:
             text = "the target's response is no HTTP/1.1, or it was cut"
             raise DialError(Cause.GENERAL, text) from error
+
+    # -- target to application: the caller's greenlet
 
     def _from_target(self) -> h11.Event | None:
         """None where the target has ended without a response."""
@@ -144,7 +149,10 @@ class Exchange:
     def _from_application(self) -> h11.Event:
         http = self._server.http
         while (event := http.next_event()) is h11.NEED_DATA:
-            http.receive_data(self._sock.recv(_READ))
+            data = self._sock.recv(_READ)
+            if not data:
+                raise ConnectionResetError("the application closed in the middle of its request")
+            http.receive_data(data)
         assert not isinstance(event, type)  # paused is what follows the end of a message
         return event
 

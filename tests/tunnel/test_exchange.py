@@ -357,6 +357,16 @@ class TestCuts:
             assert read_head(stage.app).startswith(b"HTTP/1.1 502 ")
 
     @both_kinds
+    def test_the_target_is_gone_before_the_request(self, kind: str) -> None:
+        for reason in ("", "reset by peer"):
+            with serving(kind) as (peer, inbound):
+                app = knock(inbound, b"GET http://h/ HTTP/1.1\r\nHost: h\r\n\r\n")
+                channel = peer.expect(m.Connect).channel
+                peer.send(m.ConnectResponse(True, channel), m.Disconnect(channel, reason))
+                assert read_head(app).startswith(b"HTTP/1.1 502 ")
+                app.close()
+
+    @both_kinds
     def test_the_application_resets(self, kind: str) -> None:
         with scene(kind) as stage:
             stage.ask()
