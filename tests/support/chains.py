@@ -78,10 +78,7 @@ class Chain:
         """What a chain begins with besides its server."""
         if self.mode != "forward":
             self.add_provider()
-        if self.mode == "reverse":
-            self.socks_port = int(said(self.server, r"applications' port (\d+) is open"))
-        else:
-            self.socks_port = self.add_connector()
+        self.socks_port = self.server_s_port() if self.mode == "reverse" else self.add_connector()
 
     def __exit__(self, kind: object, *exc: object) -> None:
         self._stack.close()
@@ -93,6 +90,10 @@ class Chain:
     def processes(self) -> list[Process]:
         """All that run, the server first."""
         return [self.server, *self.providers, *self.connectors]
+
+    def server_s_port(self) -> int:
+        """Where the server takes applications itself, in reverse and in agent mode."""
+        return int(said(self.server, r"applications' port (\d+) is open"))
 
     def start_server(self) -> None:
         """Starts it, after a kill with the ports that it had."""
