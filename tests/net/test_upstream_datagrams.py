@@ -13,6 +13,7 @@ from linksocks.errors import Cause, DialError
 from linksocks.net.proxies import ProxyUrl
 from linksocks.net.resolve import Resolver
 from linksocks.net.upstream import Upstream
+from tests.support.proxies import our_proxy
 from tests.support.rawsocket import PATIENCE, RawPeer, serving, turns
 from tests.support.targets import mute_port
 
@@ -165,3 +166,19 @@ def test_http_carries_no_udp(resolver):
     with pytest.raises(DialError, match="HTTP proxies carry no UDP") as caught:
         through(resolver, 1, "http").open_datagrams(5)
     assert caught.value.cause is Cause.NOT_ALLOWED
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+@pytest.mark.parametrize("login", [("", ""), ("me", "secret")])
+def test_through_our_own_proxy(resolver, host, login):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with our_proxy(*login) as port, socket.socket(family, socket.SOCK_DGRAM) as target:
+        target.bind(("127.0.0.1" if host == "localhost" else host, 0))
+        target.settimeout(PATIENCE)
+        way = Upstream(ProxyUrl("socks5h", "127.0.0.1", port, *login), resolver)
+        datagrams = way.open_datagrams(5)
+        datagrams.send(b"question", host, target.getsockname()[1])
+        question, source = target.recvfrom(100)
+        target.sendto(question + b" answered", source)
+        assert datagrams.receive() == (b"question answered", *target.getsockname()[:2])
+        datagrams.close()
