@@ -225,10 +225,10 @@ class DatagramChannel:
 
     def fail(self, reason: str) -> None:
         """Ends the channel, for both sides."""
-        if self._state is State.OPEN:
-            self.end(reason)
-            if self._sink is not None:
-                self._sink.deliver_end(reason)
+        sink = self._sink if self._state is State.OPEN else None
+        self.end(reason)
+        if sink is not None:
+            sink.deliver_end(reason)
 
     def on_data(self, payload: Buffer) -> None:
         """Bytes of a stream: none of ours."""
