@@ -193,16 +193,20 @@ class Inbound:
 
     def _associate(self, sock: socket.socket, request: Request) -> None:
         """Raises DialError, too."""
-        with self._link() as link:
-            serve_association(sock, link.open_datagrams(), request.port, ANSWER_TIMEOUT)
+        # Datagrams have no last one: `drain` does not wait.
+        serve_association(sock, self._pick().open_datagrams(), request.port, ANSWER_TIMEOUT)
+
+    def _pick(self) -> Link:
+        """The link for a new channel. Raises NoLinkError."""
+        try:
+            return self._pick_link()
+        except DialError as error:
+            raise NoLinkError(error.cause, str(error)) from error
 
     @contextlib.contextmanager
     def _link(self) -> Iterator[Link]:
-        """The link for a new channel; during the block `drain` waits for this greenlet. Raises NoLinkError."""
-        try:
-            link = self._pick_link()
-        except DialError as error:
-            raise NoLinkError(error.cause, str(error)) from error
+        """The link for a new stream; during the block `drain` waits for this greenlet. Raises NoLinkError."""
+        link = self._pick()
         current = cast("gevent.Greenlet[..., object]", gevent.getcurrent())
         self._busy.add(current)
         try:

@@ -18,7 +18,7 @@ ASSOCIATE = 3
 
 
 class Association:
-    """One association at the SOCKS port of `proxy`, with a UDP socket of its own on the same address.
+    """One association at the SOCKS port of `proxy`, with a UDP socket on the same address as its TCP connection.
 
     `port` is what the request names: 0 for none, None for that of the UDP socket.
     """
@@ -31,12 +31,10 @@ class Association:
         timeout: float = 10.0,
         sockets: ModuleType = socket,
     ) -> None:
-        self.udp = udp_socket(proxy[0], timeout, sockets)
-        self.control: Any = None
+        self.control = sockets.create_connection(proxy, timeout)
+        self.udp = udp_socket(self.control.getsockname()[0], timeout, sockets)
         try:
-            self.control = sockets.create_connection(proxy, timeout)
-            named = self.udp.getsockname()[1] if port is None else port
-            self.relay = associate(self.control, named)
+            self.relay = associate(self.control, self.udp.getsockname()[1] if port is None else port)
         except BaseException:
             self.close()
             raise
@@ -48,8 +46,7 @@ class Association:
         self.close()
 
     def close(self) -> None:
-        if self.control is not None:
-            self.control.close()
+        self.control.close()
         self.udp.close()
 
     def send(self, host: str, port: int, payload: bytes) -> None:
