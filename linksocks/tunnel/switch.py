@@ -229,7 +229,6 @@ class _Way:
 
     def deliver_reset(self, reason: str) -> None:
         self._broken = reason
-        self._backlog.clear()
         if self._other is not None:
             self._other.abort(reason)
 

@@ -68,13 +68,16 @@ both_sides = pytest.mark.parametrize("says", ["connector", "provider"])
 
 @contextmanager
 def between(
-    kinds: tuple[str, str] = ("ours", "ours"), *, windows: tuple[int, int] = (0, 0)
+    kinds: tuple[str, str] = ("ours", "ours"), *, windows: tuple[int, int] = (0, 0), masking: bool = True
 ) -> Iterator[Between]:
-    """`windows`: what connector and provider grant us at first. In the end the switch has no pair left."""
+    """`windows`: what connector and provider grant us at first. In the end the switch has no pair left.
+
+    Without `masking` they are WebSocket servers, whose payloads need no unmasking, which would copy them.
+    """
     connector_kind, provider_kind = kinds
-    with Peer(provider_kind, client=True, window=windows[1]) as provider:
+    with Peer(provider_kind, client=masking, window=windows[1]) as provider:
         switch = Switch(lambda: provider.link)
-        with Peer(connector_kind, client=True, acceptor=switch, window=windows[0]) as connector:
+        with Peer(connector_kind, client=masking, acceptor=switch, window=windows[0]) as connector:
             yield Between(switch, connector, provider)
             empty(switch)
         switch.stop()
@@ -314,6 +317,37 @@ class TestStreams:
             speaker.fence()
             speaker.send(m.Disconnect(theirs))
             assert hearer.next() == m.Disconnect(id_)
+
+    @both_sides
+    def test_what_waits_is_a_copy(self, says: str) -> None:
+        """A link's buffer is used again for what it reads next."""
+        with between(windows=(10, 10), masking=False) as it:
+            it.connect()
+            (speaker, theirs), (hearer, id_) = it.sides(says)
+            speaker.send(m.Data(theirs, b"a" * 1000))
+            assert hearer.expect_data(id_, 10) == b"a" * 10
+            speaker.send(m.Data(theirs, b"b" * 1000))
+            speaker.fence()
+            hearer.send(m.Consumed(id_, 10, 10_000))
+            assert hearer.expect_data(id_, 1990) == b"a" * 990 + b"b" * 1000
+            speaker.send(m.Disconnect(theirs))
+            assert hearer.next() == m.Disconnect(id_)
+
+    @both_sides
+    def test_credit_and_data_that_come_at_once(self, says: str) -> None:
+        """What comes may not overtake the backlog that goes on in the same turn."""
+        with joined(("ours", "ours"), windows=(8, 8)) as it:
+            (speaker, theirs), (hearer, id_) = it.sides(says)
+            speaker.send(*[m.Data(theirs, b"%8d" % number) for number in range(3)])
+            assert hearer.expect_data(id_, 8) == b"%8d" % 0
+            for number in range(3, 20):
+                credit = hearer, m.Consumed(id_, 8 * (number - 2), 8)
+                data = speaker, m.Data(theirs, b"%8d" % number)
+                for sender, message in (credit, data) if number % 2 else (data, credit):
+                    sender.send(message)
+                assert hearer.expect_data(id_, 8) == b"%8d" % (number - 2)
+            speaker.send(m.Disconnect(theirs, "over"))
+            assert hearer.next() == m.Disconnect(id_, "over")
 
 
 class TestEnds:
