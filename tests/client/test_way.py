@@ -19,6 +19,7 @@ from linksocks.wire import messages as m
 from linksocks.wire.auth import token_hash
 from linksocks.wire.frames import CloseCode
 from tests.support import socks
+from tests.support.associations import Association, udp_socket
 from tests.support.proxies import SCHEMES, detour, our_proxy
 from tests.support.rawsocket import RawPeer, read_head, serving
 from tests.support.roles import TOKEN, client_role, provider_role, running, server_role, uplink
@@ -165,6 +166,33 @@ def test_a_servers_proxy_that_says_no_is_told_to_the_application() -> None:
             running(client_role(server.port, socks_no_wait=True)) as client,
         ):
             assert reply(client, "127.0.0.1", dead) == Cause.REFUSED
+
+
+def test_a_server_sends_datagrams_through_its_proxy() -> None:
+    with our_proxy() as port, udp_socket(sockets=socket) as target:
+        upstream = ProxyUrl("socks5h", "127.0.0.1", port)
+        with (
+            running(server_role(upstream=upstream)) as server,
+            running(client_role(server.port, socks_no_wait=True)) as client,
+            Association(("127.0.0.1", client.socks_port), sockets=socket) as app,
+        ):
+            app.send("localhost", target.getsockname()[1], b"question")
+            question, source = target.recvfrom(100)
+            target.sendto(b"answer to " + question, source)
+            assert app.receive() == (*target.getsockname(), b"answer to question")
+
+
+def test_a_server_with_an_http_proxy_refuses_datagrams(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    upstream = ProxyUrl("http", "127.0.0.1", 1)
+    with (
+        running(server_role(upstream=upstream)) as server,
+        running(client_role(server.port, socks_no_wait=True)) as client,
+        pytest.raises(socks.SocksRefused) as caught,
+    ):
+        Association(("127.0.0.1", client.socks_port), sockets=socket)
+    assert caught.value.reply == Cause.NOT_ALLOWED
+    assert "HTTP proxies carry no UDP" in caplog.text
 
 
 def test_a_provider_dials_through_its_proxy_and_reaches_its_server_without() -> None:
