@@ -9,6 +9,7 @@ them, and Go's never does, nobody else could add them, not even the same provide
 from __future__ import annotations
 
 import logging
+import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, cast
@@ -28,8 +29,8 @@ ANSWER_TIMEOUT: Final = 10.0
 _FAREWELL: Final = 2.0
 """Seconds for taking all tokens back."""
 
-_KNOWN: Final = "already exists"
-"""What a server says of a token that it has."""
+_KNOWN: Final = re.compile("already exists|Failed to add connector token")
+"""What a server says of a token that it has; the latter is pywssocks, which has no other words for any reason."""
 
 _LOST: Final = "the link was lost"
 
@@ -80,9 +81,11 @@ class Connectors:
                         return  # the next link says them again
                     if not self._settled:
                         raise
-                    level = logging.INFO if _KNOWN in str(error) else logging.WARNING
+                    level = logging.INFO if _KNOWN.search(str(error)) else logging.WARNING
                     log.log(level, "%s", error)
-            self._settled = True
+            if not self._settled:
+                self._settled = True
+                log.info("the server lets connectors in")
 
     def withdraw(self, link: Link) -> None:
         """Takes back what the server let us have."""
