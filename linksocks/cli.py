@@ -26,7 +26,7 @@ from linksocks.version import __version__
 
 if TYPE_CHECKING:
     from linksocks.client.session import Uplink
-    from linksocks.server.role import ServerRole
+    from linksocks.server.specs import TokenSpec
 
 OK, FAILED, WRONG_USE = 0, 1, 2
 
@@ -142,29 +142,32 @@ def _server(config: Config, made: Secret) -> Role:
         upstream=config["upstream-proxy"],
         dns_prefer_ipv4=config["dns-prefer-ipv4"],
     )
-    _add_tokens(role, config, (config["token"] or made).reveal(), config["connector-token"].reveal())
+    for spec in _tokens(config, (config["token"] or made).reveal(), config["connector-token"].reveal()):
+        role.add(spec)
     return role
 
 
-def _add_tokens(role: ServerRole, config: Config, token: str, connector_token: str) -> None:
+def _tokens(config: Config, token: str, connector_token: str) -> list[TokenSpec]:
     """What the settings of one command say of one server."""
+    from linksocks.server.specs import Kind, TokenSpec  # noqa: PLC0415
+
     if not config["reverse"]:
-        role.add_forward_token(token)
-    elif config["connector-autonomy"]:
+        return [TokenSpec(Kind.FORWARD, token)]
+    if config["connector-autonomy"]:
         if connector_token:
             raise ConfigError(
                 "--connector-token: with --connector-autonomy providers bring theirs; leave one out"
             )
-        role.add_autonomous_token(token)
-    else:
-        role.add_reverse_token(
-            token,
-            port=config["socks-port"],
-            username=config["socks-username"],
-            password=config["socks-password"].reveal(),
-        )
-        if connector_token:
-            role.add_connector_token(connector_token, token)
+        return [TokenSpec(Kind.AUTONOMY, token)]
+    reverse = TokenSpec(
+        Kind.REVERSE,
+        token,
+        port=config["socks-port"],
+        username=config["socks-username"],
+        password=config["socks-password"].reveal(),
+    )
+    connectors = [TokenSpec(Kind.CONNECTOR, connector_token, reverse_token=token)] if connector_token else []
+    return [reverse, *connectors]
 
 
 def _client(config: Config) -> Role:

@@ -16,6 +16,7 @@ from linksocks.errors import ConfigError
 from linksocks.net.greenlets import Greenlet, spawn_later
 from linksocks.server.grants import Connector
 from linksocks.server.groups import Group
+from linksocks.server.specs import Kind, TokenSpec
 from linksocks.server.tokens import Grant, MakeLink, Token, TokenTable
 from linksocks.tunnel.link import NOBODY, Link
 from linksocks.wire import messages as m
@@ -116,7 +117,9 @@ class _Provider:
                 raise ConfigError(f"a provider may have {MAX_TOKENS} connector tokens")
             if self._tokens.find(digest) is not None:
                 raise ConfigError("connector token already exists")
-            self._own[digest] = self._tokens.add(token, Connector(self.group), self._grant)
+            self._own[digest] = self._tokens.add(
+                TokenSpec(Kind.CONNECTOR, token), Connector(self.group), self._grant
+            )
         return token
 
     def _remove(self, token: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -22,6 +23,7 @@ from linksocks.server.grants import Connector, Forward, Reverse
 from linksocks.server.groups import Group
 from linksocks.server.login import log_in
 from linksocks.server.ports import PortPool
+from linksocks.server.specs import Kind, TokenSpec
 from linksocks.server.tokens import Grant, Manage, Token, TokenTable, may_not_manage
 from linksocks.server.web import create_app
 from linksocks.tunnel.inbound import Inbound
@@ -80,49 +82,46 @@ class ServerRole:
         self.port = 0
         """The port that was opened, from `start` on."""
 
-    # -- tokens; each method raises ConfigError for a token that can't be
+    # -- tokens
 
-    def add_forward_token(self, token: str) -> None:
-        """Lets in forward clients: the server dials for them."""
-        self._tokens.add(token, Forward(self._outbound))
-
-    def add_reverse_token(self, token: str, *, port: int, username: str = "", password: str = "") -> int:
-        """Lets in providers, and applications on a port: the given one, or with 0 one of the pool. Returns it.
-
-        Applications need a password where a name or a password is given. Raises ListenError.
-        """
-        self._tokens.check(token)
-        serve = partial(Inbound, username=username, password=password, fast_open=self._fast_open)
-        group = Group(self._connector_wait)
-        grant = Reverse(group, self._ports, port, token_hash(token), serve)
-        added = self._tokens.add(token, grant)
+    def add(self, spec: TokenSpec) -> Token:
+        """Accepts a token. Raises ConfigError for one that can't be, ListenError for its port."""
+        self._tokens.check(spec.token)
+        grant, parent = _GRANTS[spec.kind](self, spec)
+        added = self._tokens.add(spec, grant, parent)
         if self._socks_no_wait:
             try:
                 grant.prepare()
             except ListenError:
                 self._tokens.remove(added)
                 raise
-        return grant.port
+        return added
 
-    def add_autonomous_token(self, token: str) -> None:
-        """Lets in providers that manage their own connector tokens."""
-        self._tokens.add(token, Autonomy(self._tokens, self._connector_wait))
-
-    def add_connector_token(self, token: str, reverse_token: str) -> None:
-        """Lets in connectors, for the providers of `reverse_token`."""
-        owner = self._tokens.find(token_hash(reverse_token))
-        if owner is None or not isinstance(owner.grant, Reverse):
-            raise ConfigError(
-                "reverse token does not exist, or its providers manage their connectors themselves"
-            )
-        self._tokens.add(token, Connector(owner.grant.group), owner.grant)
-
-    def remove_token(self, token: str) -> bool:
+    def remove(self, token: str) -> bool:
         """Ends all that `token` let in, its connector tokens too. Whether there was one."""
         found = self._tokens.find(token_hash(token))
         if found is not None:
             self._tokens.remove(found)
         return found is not None
+
+    def _forward(self, _spec: TokenSpec) -> tuple[Grant, None]:
+        return Forward(self._outbound), None
+
+    def _reverse(self, spec: TokenSpec) -> tuple[Grant, None]:
+        serve = partial(Inbound, username=spec.username, password=spec.password, fast_open=self._fast_open)
+        group = Group(self._connector_wait)
+        return Reverse(group, self._ports, spec.port, token_hash(spec.token), serve), None
+
+    def _autonomy(self, _spec: TokenSpec) -> tuple[Grant, None]:
+        return Autonomy(self._tokens, self._connector_wait), None
+
+    def _connector(self, spec: TokenSpec) -> tuple[Grant, Grant]:
+        owner = self._tokens.find(token_hash(spec.reverse_token))
+        if owner is None or not isinstance(owner.grant, Reverse):
+            raise ConfigError(
+                "reverse token does not exist, or its providers manage their connectors themselves"
+            )
+        return Connector(owner.grant.group), owner.grant
 
     # -- its life
 
@@ -195,6 +194,15 @@ class ServerRole:
 
     def _grants(self) -> list[Grant]:
         return [token.grant for token in self._tokens]
+
+
+_GRANTS: Final[dict[Kind, Callable[[ServerRole, TokenSpec], tuple[Grant, Grant | None]]]] = {
+    Kind.FORWARD: ServerRole._forward,
+    Kind.REVERSE: ServerRole._reverse,
+    Kind.AUTONOMY: ServerRole._autonomy,
+    Kind.CONNECTOR: ServerRole._connector,
+}
+"""What a token of each kind grants, and the parent with which it goes."""
 
 
 def _link(

@@ -1,4 +1,4 @@
-"""The tokens that a server accepts. Only hashes are kept, and a wrong guess takes as long as a near one."""
+"""The tokens that a server accepts, found by their hash: a wrong guess takes as long as a near one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Final, Protocol, TypeAlias
 
 from linksocks.errors import ConfigError
 from linksocks.server.groups import Group
+from linksocks.server.specs import TokenSpec
 from linksocks.tunnel.link import Acceptor, Link
 from linksocks.wire.auth import token_hash
 from linksocks.wire.frames import CloseCode
@@ -63,6 +64,7 @@ class Grant:
 class Token:
     """An accepted token: what it grants, and the links that it let in. It goes when `parent` goes."""
 
+    spec: TokenSpec
     digest: str = field(repr=False)
     grant: Grant
     parent: Grant | None
@@ -90,10 +92,10 @@ class TokenTable:
             raise ConfigError("token already exists")
         return digest
 
-    def add(self, token: str, grant: Grant, parent: Grant | None = None) -> Token:
-        """Accepts `token`. Raises ConfigError."""
-        digest = self.check(token)
-        accepted = self._tokens[self._key(digest)] = Token(digest, grant, parent)
+    def add(self, spec: TokenSpec, grant: Grant, parent: Grant | None = None) -> Token:
+        """Accepts a token. Raises ConfigError."""
+        digest = self.check(spec.token)
+        accepted = self._tokens[self._key(digest)] = Token(spec, digest, grant, parent)
         return accepted
 
     def find(self, digest: str) -> Token | None:

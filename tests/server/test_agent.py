@@ -9,6 +9,7 @@ import pytest
 
 from linksocks.errors import ConfigError
 from linksocks.server.role import ServerRole
+from linksocks.server.specs import Kind, TokenSpec
 from linksocks.wire import messages as m
 from tests.support.hands import Hand
 from tests.support.roles import by_hand, running, server_role
@@ -22,9 +23,9 @@ A, B = b"a" * 16, b"b" * 16
 def switching(**settings: object) -> Iterator[ServerRole]:
     """A server with a reverse token and two connector tokens."""
     role = server_role(token="", **settings)
-    role.add_reverse_token(REVERSE, port=0)
-    role.add_connector_token(CONNECTOR, REVERSE)
-    role.add_connector_token(OTHER, REVERSE)
+    role.add(TokenSpec(Kind.REVERSE, REVERSE))
+    for token in (CONNECTOR, OTHER):
+        role.add(TokenSpec(Kind.CONNECTOR, token, reverse_token=REVERSE))
     with running(role):
         yield role
 
@@ -121,7 +122,7 @@ class TestTokens:
     @pytest.mark.parametrize("reverse", ["unknown", CONNECTOR])
     def test_a_connector_token_belongs_to_a_reverse_token(self, reverse: str) -> None:
         with switching() as server, pytest.raises(ConfigError, match="reverse token does not exist"):
-            server.add_connector_token("new", reverse)
+            server.add(TokenSpec(Kind.CONNECTOR, "new", reverse_token=reverse))
 
     def test_it_is_not_for_providers(self) -> None:
         with switching() as server, pytest.raises(AssertionError), by_hand(server, CONNECTOR, reverse=True):
@@ -129,7 +130,7 @@ class TestTokens:
 
     def test_it_goes_with_its_reverse_token(self) -> None:
         with switching() as server, provider(server) as far, connector(server) as near:
-            server.remove_token(REVERSE)
+            server.remove(REVERSE)
             assert far.closed().code == near.closed().code == 1008
             with pytest.raises(AssertionError), connector(server):
                 pass
@@ -141,7 +142,7 @@ class TestTokens:
             connector(server) as near,
             connector(server, OTHER, b"d" * 16) as stays,
         ):
-            server.remove_token(CONNECTOR)
+            server.remove(CONNECTOR)
             assert near.closed().code == 1008
             assert [count(hand) for hand in (far, far, far, far)] == [0, 1, 2, 1]
             joined_id = (count(stays), joined(stays, far))[1]
@@ -161,7 +162,7 @@ class TestPartners:
 
     def test_those_of_another_token_do_not_count(self) -> None:
         with switching() as server:
-            server.add_reverse_token("elsewhere", port=0)
+            server.add(TokenSpec(Kind.REVERSE, "elsewhere"))
             with by_hand(server, "elsewhere", reverse=True), connector(server) as near:
                 assert count(near) == 0
 

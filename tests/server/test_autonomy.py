@@ -11,6 +11,7 @@ import pytest
 from linksocks.errors import ConfigError
 from linksocks.server import autonomy
 from linksocks.server.role import ServerRole
+from linksocks.server.specs import Kind, TokenSpec
 from linksocks.wire import messages as m
 from tests.support.hands import Hand
 from tests.support.roles import by_hand, running, server_role
@@ -25,7 +26,7 @@ ADD, REMOVE = m.Operation.ADD, m.Operation.REMOVE
 @contextmanager
 def autonomous() -> Iterator[ServerRole]:
     role = server_role(token=FORWARD)
-    role.add_autonomous_token(REVERSE)
+    role.add(TokenSpec(Kind.AUTONOMY, REVERSE))
     with running(role):
         yield role
 
@@ -162,15 +163,15 @@ def test_all_goes_with_the_reverse_token() -> None:
     with autonomous() as server, provider(server) as hand:
         asked(hand, "x", ADD)
         with connector(server, "x") as near:
-            assert server.remove_token(REVERSE)
+            assert server.remove(REVERSE)
             assert hand.expect(m.Partners).count == 1
             assert {near.closed().code, hand.closed().code} == {1008}
-        server.add_forward_token("x")
+        server.add(TokenSpec(Kind.FORWARD, "x"))
 
 
 def test_no_connector_token_from_outside() -> None:
     with autonomous() as server, pytest.raises(ConfigError, match="manage their connectors themselves"):
-        server.add_connector_token("x", REVERSE)
+        server.add(TokenSpec(Kind.CONNECTOR, "x", reverse_token=REVERSE))
 
 
 def _until_closed(server: ServerRole, token: str) -> int:

@@ -14,6 +14,7 @@ from linksocks.net.accept import MAX_LOGIN_MESSAGE, Accepted
 from linksocks.net.websocket import WebSocket
 from linksocks.server import login as module
 from linksocks.server.login import log_in
+from linksocks.server.specs import Kind, TokenSpec
 from linksocks.server.tokens import Grant, TokenTable
 from linksocks.wire.auth import token_hash
 from linksocks.wire.extensions import Extensions
@@ -44,8 +45,8 @@ def auth(token: bytes = b"secret", *, reverse: int = 0, version: int = 1) -> byt
 @pytest.fixture
 def tokens() -> TokenTable:
     tokens = TokenTable()
-    tokens.add("secret", Grant())
-    tokens.add("reverse", ReverseGrant())
+    tokens.add(TokenSpec(Kind.FORWARD, "secret"), Grant())
+    tokens.add(TokenSpec(Kind.FORWARD, "reverse"), ReverseGrant())
     return tokens
 
 

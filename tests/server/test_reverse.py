@@ -12,6 +12,8 @@ from gevent import socket
 from linksocks.errors import ConfigError, LinkClosed
 from linksocks.server import grants, groups
 from linksocks.server.role import ServerRole
+from linksocks.server.specs import Kind, TokenSpec
+from linksocks.server.tokens import Token
 from linksocks.wire import messages as m
 from tests.support import socks
 from tests.support.hands import Hand
@@ -22,11 +24,16 @@ from tests.support.tunnels import application, read_to_end
 TOKEN = "a-reverse-token"
 
 
+def port_of(token: Token) -> int:
+    assert isinstance(token.grant, grants.Reverse)
+    return token.grant.port
+
+
 @contextmanager
 def lending(**settings: object) -> Iterator[tuple[ServerRole, int]]:
     """A server with a reverse token, and its port."""
     role = server_role(token="", **settings)
-    port = role.add_reverse_token(TOKEN, port=0)
+    port = port_of(role.add(TokenSpec(Kind.REVERSE, TOKEN)))
     with running(role):
         yield role, port
 
@@ -94,7 +101,7 @@ def test_a_provider_may_not_manage_connector_tokens_of_a_token_without_autonomy(
 
 def test_an_application_needs_the_password() -> None:
     role = server_role(token="")
-    port = role.add_reverse_token(TOKEN, port=0, username="u", password="p")
+    port = port_of(role.add(TokenSpec(Kind.REVERSE, TOKEN, username="u", password="p")))
     with running(role), provider(role), pytest.raises(socks.SocksRefused):
         application(port, 80)
 
@@ -125,24 +132,24 @@ class TestPort:
     def test_a_removed_token_closes_its_port_and_gets_it_again(self) -> None:
         with lending() as (server, port), provider(server) as hand:
             app, _ = served(port, hand)
-            assert server.remove_token(TOKEN)
+            assert server.remove(TOKEN)
             assert not is_open(port)
             assert read_to_end(app)[1] is False
             assert hand.closed().code == 1008
-            assert server.add_reverse_token(TOKEN, port=0) == port
-            assert not server.remove_token("another")
+            assert port_of(server.add(TokenSpec(Kind.REVERSE, TOKEN))) == port
+            assert not server.remove("another")
             app.close()
 
     def test_a_token_that_can_not_be_takes_no_port(self) -> None:
         with refusing_port() as port:
             pass
         role = server_role(token="", port_pool=(port, port))
-        role.add_forward_token("taken")
+        role.add(TokenSpec(Kind.FORWARD, "taken"))
         for token in ("taken", "", "anonymous"):
             with pytest.raises(ConfigError):
-                role.add_reverse_token(token, port=0)
-        assert role.add_reverse_token("good", port=0) == port
-        role.remove_token("good")
+                role.add(TokenSpec(Kind.REVERSE, token))
+        assert port_of(role.add(TokenSpec(Kind.REVERSE, "good"))) == port
+        role.remove("good")
 
 
 class TestProviders:

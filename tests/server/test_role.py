@@ -15,6 +15,7 @@ from linksocks.net.resolve import Resolver
 from linksocks.net.tls import client_context
 from linksocks.net.websocket import WebSocket
 from linksocks.server.role import ServerRole
+from linksocks.server.specs import Kind, TokenSpec
 from linksocks.wire import messages as m
 from linksocks.wire.auth import token_hash
 from linksocks.wire.codec import pack, parse
@@ -57,7 +58,7 @@ class TestStart:
     @pytest.mark.parametrize("token", ["", "anonymous"])
     def test_a_token_that_can_not_be(self, token: str) -> None:
         with pytest.raises(ConfigError, match="token"):
-            server_role(token="").add_forward_token(token)
+            server_role(token="").add(TokenSpec(Kind.FORWARD, token))
 
     def test_a_port_in_use(self) -> None:
         with (

@@ -1,19 +1,24 @@
-"""The token table: exact hashes only, no token kept, and what goes with a removed one."""
+"""The token table: exact hashes only, no token shown, and what goes with a removed one."""
 
 from __future__ import annotations
 
 import pytest
 
 from linksocks.errors import ConfigError
+from linksocks.server.specs import Kind, TokenSpec
 from linksocks.server.tokens import Grant, TokenTable
 from linksocks.wire.auth import token_hash
+
+
+def forward(token: str) -> TokenSpec:
+    return TokenSpec(Kind.FORWARD, token)
 
 
 @pytest.fixture
 def table() -> TokenTable:
     table = TokenTable()
-    table.add("secret", Grant())
-    table.add("grün", Grant())
+    table.add(forward("secret"), Grant())
+    table.add(forward("grün"), Grant())
     return table
 
 
@@ -49,13 +54,13 @@ def test_unknown(table, digest):
 )
 def test_tokens_that_can_not_be(table, token, reason):
     with pytest.raises(ConfigError, match=reason):
-        table.add(token, Grant())
+        table.add(forward(token), Grant())
     assert len(list(table)) == 2
 
 
 def test_children_go_with_their_parent(table):
-    parent = table.add("parent", Grant())
-    child = table.add("child", Grant(), parent.grant)
+    parent = table.add(forward("parent"), Grant())
+    child = table.add(forward("child"), Grant(), parent.grant)
     table.remove(parent)
     assert table.find(child.digest) is None
     assert len(list(table)) == 2
@@ -65,14 +70,14 @@ def test_children_go_with_their_parent(table):
 
 
 def test_a_parent_outlives_its_child(table):
-    parent = table.add("parent", Grant())
-    table.remove(table.add("child", Grant(), parent.grant))
+    parent = table.add(forward("parent"), Grant())
+    table.remove(table.add(forward("child"), Grant(), parent.grant))
     assert table.find(parent.digest) is parent
 
 
-def test_no_token_is_kept():
+def test_no_token_is_shown():
     table = TokenTable()
-    table.add("hunter2", Grant())
+    table.add(forward("hunter2"), Grant())
     assert "hunter2" not in repr(vars(table))
 
 

@@ -16,6 +16,7 @@ from linksocks.net.egress import Direct
 from linksocks.net.resolve import Resolver
 from linksocks.net.tls import client_context
 from linksocks.server.role import ServerRole
+from linksocks.server.specs import Kind, TokenSpec
 from linksocks.wire import messages as m
 from linksocks.wire.auth import token_hash
 from tests.support.hands import Hand
@@ -30,7 +31,7 @@ def server_role(port: int = 0, *, token: str = TOKEN, **settings: Any) -> Server
     """A server that was not started, with a forward `token` if it is not empty."""
     role = ServerRole(**{"ws_host": "127.0.0.1", "ws_port": port, "buffer_size": BUFFER} | settings)
     if token:
-        role.add_forward_token(token)
+        role.add(TokenSpec(Kind.FORWARD, token))
     return role
 
 
