@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import gevent
 from gevent.event import Event
 
 from linksocks.errors import ChannelError
@@ -41,7 +42,8 @@ class Stream:
         """
         if self._read:
             self._channel.consumed(self._read)
-        self._read = 0
+            self._read = 0
+            gevent.sleep(0)  # a whole window for an application that takes all would hold up the hub
         before = None
         while not (self._waiting or self._end or self._broken):
             self._news.clear()

@@ -237,6 +237,22 @@ class TestKeepAlive:
                 read_head(stage.app)
                 assert socks.read_exactly(stage.app, 1) == b"%d" % number
 
+    @both_kinds
+    def test_a_request_that_comes_during_the_one_before(self, kind: str) -> None:
+        """Some of it at first: it is read while the answer is still awaited."""
+        with scene(kind) as stage:
+            stage.ask()
+            stage.asked()
+            whole = f"GET http://127.0.0.1:{stage.target.port}/next HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+            stage.app.sendall(whole[:10])
+            gevent.sleep(0)
+            stage.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            read_head(stage.app)
+            stage.app.sendall(whole[10:])
+            assert stage.asked().startswith(b"GET /next HTTP/1.1\r\n")
+            stage.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            read_head(stage.app)
+
     def test_a_response_with_more_than_it_says(self) -> None:
         """What follows a response is not the answer to the next request."""
         with scene() as stage:
