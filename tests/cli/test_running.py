@@ -160,7 +160,7 @@ def test_a_stderr_that_nobody_reads_holds_up_nothing() -> None:
             _until_open(port)
             for _ in range(1500):
                 with socket.create_connection(("127.0.0.1", port), timeout=10) as conn:
-                    conn.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                    conn.sendall(b"\0 is the first byte of no protocol")
                     assert conn.recv(2) == b""
             client.send_signal(signal.SIGTERM)
             assert client.wait(20) == 0

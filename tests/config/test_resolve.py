@@ -243,13 +243,66 @@ class TestNotAvailableYet:
             resolve(command, {setting.name: setting.default}, {})
 
 
-class TestOnlyWith:
-    """What has an effect only beside a switch."""
+class TestNoEffect:
+    """What would do nothing the way round that a command runs."""
 
-    def test_a_flag_without_its_switch_is_a_mistake(self) -> None:
-        with pytest.raises(ConfigError, match=r"^--socks-port: has no effect without --reverse"):
-            resolve("server", {"socks-port": "1080"}, {})
+    IDLE = [
+        ("server", {}, "socks-port", "without --reverse"),
+        ("server", {}, "connector-autonomy", "without --reverse"),
+        ("server", {}, "fast-open", "without --reverse"),
+        ("client", {}, "connector-token", "without --reverse"),
+        ("client", {"reverse": "1"}, "socks-port", "with --reverse"),
+        ("client", {"reverse": "1"}, "socks-no-wait", "with --reverse"),
+        ("provider", {}, "socks-host", "on a provider"),
+        ("provider", {}, "socks-password-file", "on a provider"),
+        ("provider", {}, "fast-open", "on a provider"),
+        ("connector", {}, "connector-token", "on a connector"),
+        ("connector", {}, "connector-token-file", "on a connector"),
+        ("connector", {}, "reverse", "on a connector"),
+    ]
+
+    @pytest.mark.parametrize(("command", "flags", "name", "why"), IDLE)
+    def test_a_flag_and_a_key_are_mistakes(
+        self, ini: str, command: str, flags: dict[str, str], name: str, why: str
+    ) -> None:
+        (line,) = problems(command, {**flags, name: "1"})
+        assert line.startswith(f"--{name}: has no effect {why}")
+        write(Path(ini), f"[{command}]\n{name} = 1\n")
+        (line,) = problems(command, {**flags, "config": ini})
+        assert line.startswith(f"{ini}:2: {name}: has no effect {why}")
+
+    @pytest.mark.parametrize(("command", "flags", "name", "why"), IDLE)
+    def test_a_variable_may_be_meant_for_another_command(
+        self, command: str, flags: dict[str, str], name: str, why: str
+    ) -> None:
+        setting = next(setting for setting in settings_of(command) if setting.name == name)
+        config = resolve(command, flags, {setting.variable: "\x07"})
+        assert config[name] == setting.default_value
+
+    def test_with_its_switch_it_has_one(self) -> None:
         assert resolve("server", {"socks-port": "1080", "reverse": "1"}, {})["socks-port"] == 1080
+        assert resolve("client", {"connector-token": "x", "reverse": "1"}, {})["connector-token"]
+        assert resolve("client", {"connector-token": "x"}, {"LINKSOCKS_REVERSE": "1"})["connector-token"]
 
-    def test_a_variable_may_be_meant_for_another_command(self) -> None:
-        resolve("server", {}, {"LINKSOCKS_SOCKS_PORT": "1080", "LINKSOCKS_FASTOPEN": "1"})
+    @pytest.mark.parametrize(
+        ("command", "way_round"),
+        [("server", False), ("client", False), ("provider", True), ("connector", False)],
+    )
+    def test_which_way_round_a_command_runs(self, ini: str, command: str, way_round: bool) -> None:
+        assert resolve(command, {}, {})["reverse"] is way_round
+        if command in ("provider", "connector"):
+            assert resolve(command, {}, {"LINKSOCKS_REVERSE": str(not way_round)})["reverse"] is way_round
+        else:
+            assert resolve(command, {"reverse": "1"}, {})["reverse"] is True
+
+    def test_a_provider_may_be_told_what_it_is_and_not_the_opposite(self, ini: str) -> None:
+        assert resolve("provider", {"reverse": "1"}, {})["reverse"] is True
+        write(Path(ini), "[provider]\nreverse = no\n")
+        assert "has no effect on a provider" in problems("provider", {"config": ini})[0]
+
+
+def test_anonymous_is_no_connector_token() -> None:
+    (line,) = problems("provider", {"connector-token": "anonymous"})
+    assert line.startswith("--connector-token: expected 1 to 255 bytes")
+    assert "`anonymous`" in line
+    assert resolve("client", {"token": "anonymous"}, {})["token"]
