@@ -36,7 +36,7 @@ from linksocks.wire.http_proxy import Forward
 from linksocks.wire.socks5 import Command, Request
 
 REQUEST_TIMEOUT: Final = 20.0
-"""Seconds that an application has for its whole request; in HTTP, for its head."""
+"""Seconds for an application's first byte, and then for its whole request; in HTTP, for its head."""
 
 KEEP_ALIVE: Final = 60.0
 """Seconds that an application of HTTP may wait with its next request."""
@@ -116,28 +116,26 @@ class Inbound:
 
     def _meet(self, sock: socket.socket) -> Front:
         """The application's protocol, and its first request in it."""
-        with _deadline():
-            data = _read(sock)
-            front = front_for(data[0], self._username, self._password)
-            self._negotiate(sock, front, data)
+        data = _first(sock, REQUEST_TIMEOUT)
+        front = front_for(data[0], self._username, self._password)
+        self._negotiate(sock, front, data)
         return front
 
     def _await_next(self, sock: socket.socket, front: Front) -> None:
         """Returns with another request; it may be there already."""
         if front.request is None:
-            with gevent.Timeout(KEEP_ALIVE, TimeoutError(f"no other request in {KEEP_ALIVE:g} s")):
-                data = _read(sock)
-            with _deadline():
-                self._negotiate(sock, front, data)
+            self._negotiate(sock, front, _first(sock, KEEP_ALIVE))
 
     def _negotiate(self, sock: socket.socket, front: Front, data: bytes) -> None:
-        while True:
-            answer = front.feed(data)
-            if answer:
-                sock.sendall(answer)
-            if front.request is not None:
-                return
-            data = _read(sock)
+        late = RequestError(f"the request was not whole in {REQUEST_TIMEOUT:g} s")
+        with gevent.Timeout(REQUEST_TIMEOUT, late):
+            while True:
+                answer = front.feed(data)
+                if answer:
+                    sock.sendall(answer)
+                if front.request is not None:
+                    return
+                data = _read(sock)
 
     # -- fulfilling them. All raise RequestError and OSError
 
@@ -227,8 +225,10 @@ def _read(sock: socket.socket) -> bytes:
     return data
 
 
-def _deadline() -> gevent.Timeout:
-    return gevent.Timeout(REQUEST_TIMEOUT, RequestError(f"no whole request in {REQUEST_TIMEOUT:g} s"))
+def _first(sock: socket.socket, seconds: float) -> bytes:
+    """What begins a request. Silence is no error: browsers open connections ahead of need."""
+    with gevent.Timeout(seconds, TimeoutError(f"nothing came in {seconds:g} s")):
+        return _read(sock)
 
 
 def _reset_unless_answered(channel: Channel, relay: Relay, peer: str) -> None:
