@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.interop.peer import PEERS, Peer
+from tests.interop.runs import need
 from tests.support.targets import HttpTarget
 
 
@@ -14,10 +15,7 @@ from tests.support.targets import HttpTarget
 def peer(request: pytest.FixtureRequest) -> Peer:
     """Each peer; one that this machine can't have is skipped, one that was not made is a failure."""
     peer: Peer = request.param
-    if not peer.made:
-        if peer.why_skipped:
-            pytest.skip(f"{peer}: {peer.why_skipped}")
-        pytest.fail(f"{peer} is missing: run scripts/peers", pytrace=False)
+    need(peer)
     return peer
 
 

@@ -1,6 +1,19 @@
-"""The real peers: where each is installed and how a test plays a role with one.
+"""Who plays a role in the interop tests: the real peers, each in a venv of its own, and we ourselves.
 
-A role runs as a process of its own, on the Python of the peer's venv, by the drivers in `peers/`.
+A role runs as a process of its own, by the same call for all. A peer runs on the Python of its venv, by the drivers
+in `peers/`; what we play is what a user starts, the command line.
+
+=================  ==========================================================  ======================================
+role               what it is                                                  options besides `ws_port`, `token`
+=================  ==========================================================  ======================================
+`server`           dials for forward clients
+`reverse_server`   has a SOCKS port for its providers, open from the first on  `socks_port`, `fast_open`
+`agent_server`     stands between providers and connectors                     `connector_token`, `socks_port`
+`autonomy_server`  the same, the providers bring the connector tokens
+`client`           has a SOCKS port, open on return                            `socks_port`, `fast_open`, `reconnect`
+`connector`        the same, at an agent or autonomy server                    as `client`
+`provider`         dials for others; logged in on return                       `connector_token`
+=================  ==========================================================  ======================================
 """
 
 from __future__ import annotations
@@ -10,8 +23,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from tests.support.processes import Process
+from tests.support.processes import Process, linksocks
+
+Option = str | int
 
 _DRIVERS = Path(__file__).parent / "peers"
 _VENVS = Path(__file__).parents[2] / ".peers"
@@ -47,7 +63,7 @@ class Peer:
         return _VENVS / str(self) / "bin" / name
 
     @contextmanager
-    def play(self, role: str, **options: str | int) -> Iterator[Process]:
+    def play(self, role: str, **options: Option) -> Iterator[Process]:
         """The peer in `role`, ready; `options` are the arguments of that role in the peer's driver."""
         argv = [
             str(self.program("python")),
@@ -62,9 +78,64 @@ class Peer:
             yield process
 
 
-PEERS = (
-    Peer("pywssocks", "1.5.1"),
+@dataclass(frozen=True)
+class Ourselves:
+    """This working copy, by its command line."""
+
+    def __str__(self) -> str:
+        return "ours"
+
+    @contextmanager
+    def play(self, role: str, **options: Option) -> Iterator[Process]:
+        """Our command for `role`, ready. A reverse server's SOCKS port may open later, as with the peers."""
+        ready = _READY[role]
+        if role == "provider" and "connector_token" in options:
+            ready = r"lets connectors in"
+        with linksocks(*_COMMANDS[role], *_flags(role, options)) as process:
+            process.wait_line(ready)
+            yield process
+
+
+_COMMANDS: Final = {
+    "server": ("server",),
+    "reverse_server": ("server", "--reverse"),
+    "agent_server": ("server", "--reverse"),
+    "autonomy_server": ("server", "--reverse", "--connector-autonomy"),
+    "client": ("client",),
+    "connector": ("connector",),
+    "provider": ("provider",),
+}
+
+_READY: Final = {
+    "server": r"listening on",
+    "reverse_server": r"listening on",
+    "agent_server": r"listening on",
+    "autonomy_server": r"listening on",
+    "client": r"SOCKS5 on",
+    "connector": r"SOCKS5 on",
+    "provider": r"logged in at",
+}
+"""What a command logs when it has taken its role."""
+
+
+def _flags(role: str, options: dict[str, Option]) -> list[str]:
+    rest = dict(options)
+    port = rest.pop("ws_port")
+    flags = ["--ws-host", "127.0.0.1", "--ws-port", str(port)]
+    if "server" not in role:
+        flags = ["--url", f"ws://127.0.0.1:{port}"]
+        rest.pop("reconnect", None)  # ours always does
+    for name, value in rest.items():
+        flag = f"--{name.replace('_', '-')}"
+        flags += [flag] if value is True else [flag, str(value)]
+    return flags
+
+
+OURS: Final = Ourselves()
+
+PEERS: Final = (
     Peer("linksocks", "1.9.0"),
     Peer("linksocks", "1.10.1"),
     Peer("linksocks", "1.10.3"),
+    Peer("pywssocks", "1.5.1"),
 )

@@ -1,0 +1,204 @@
+"""The matrix: in which mode who plays which part with whom, and what the peers themselves can't do.
+
+`CELLS` has every way to hand out the parts of a mode to us and one peer, the peer with itself included (it is the
+peer or its driver that fails there, and not us), and mixes of two peers with our server between them.
+
+`LIMITS` is the only place that knows of a peer's own faults. A limit belongs to the part in which the peer has it:
+the *entry* has the SOCKS port, the *exit* dials, the *switch* is the server between the two. Tests expect that what
+is limited fails, so that a line that is no longer true fails too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Final
+
+from tests.interop import checks as c
+from tests.interop.peer import OURS, PEERS, Ourselves, Peer
+
+Player = Peer | Ourselves
+
+
+@dataclass(frozen=True)
+class Mode:
+    name: str
+    parts: tuple[str, ...]
+    """The roles of tests.interop.peer, the server first."""
+    entry: int
+    exit: int
+    fast_open: bool = False
+
+    def __str__(self) -> str:
+        return self.name + (" with fast open" if self.fast_open else "")
+
+    @property
+    def switched(self) -> bool:
+        return len(self.parts) == 3
+
+    @property
+    def checks(self) -> tuple[c.Check, ...]:
+        return c.FAST_OPEN_CHECKS if self.fast_open else c.CHECKS
+
+
+@dataclass(frozen=True)
+class Cell:
+    mode: Mode
+    players: tuple[Player, ...]
+    """Who plays each part of the mode."""
+
+    def __str__(self) -> str:
+        played = zip(self.mode.parts, self.players, strict=True)
+        parts = "+".join(f"{player}-{part.rpartition('_')[2]}" for part, player in played)
+        return f"{str(self.mode).replace(' ', '-')}:{parts}"
+
+    @property
+    def entry(self) -> Player:
+        return self.players[self.mode.entry]
+
+    @property
+    def exit(self) -> Player:
+        return self.players[self.mode.exit]
+
+    @property
+    def switch(self) -> Player | None:
+        return self.players[0] if self.mode.switched else None
+
+    @property
+    def pair(self) -> Player | None:
+        """The entry, where who is next to it is a peer too."""
+        return self.entry if OURS not in (self.entry, self._inward[1]) else None
+
+    @property
+    def beyond_us(self) -> Player | None:
+        """The first peer behind our entry."""
+        peers = (player for player in self._inward if player is not OURS)
+        return next(peers, None) if self.entry is OURS else None
+
+    @property
+    def _inward(self) -> tuple[Player, ...]:
+        """The players from the entry to the exit."""
+        return (self.entry, self.switch, self.exit) if self.switch else (self.entry, self.exit)
+
+    @property
+    def peers(self) -> tuple[Peer, ...]:
+        return tuple(peer for peer in PEERS if peer in self.players)
+
+    def limit(self, check: c.Check) -> Limit | None:
+        """Why `check` must fail, if so."""
+        return next((limit for limit in LIMITS if limit.holds(self, check)), None)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What `peers` can't do in the part `where` of a pairing, in words for whom reads the matrix."""
+
+    peers: tuple[Peer, ...]
+    where: str
+    checks: tuple[c.Check, ...]
+    reason: str
+    sure: bool = True
+    """False for a race that the peer sometimes wins."""
+    fast_open: bool | None = None
+    """Only with it, only without it, or in both."""
+
+    def holds(self, cell: Cell, check: c.Check) -> bool:
+        player = getattr(cell, self.where)
+        mode_fits = self.fast_open in (None, cell.mode.fast_open)
+        return mode_fits and player in self.peers and check in self.checks
+
+
+_DIRECT = (
+    Mode("forward", ("server", "client"), entry=1, exit=0),
+    Mode("reverse", ("reverse_server", "provider"), entry=0, exit=1),
+)
+_SWITCHED = (
+    Mode("agent", ("agent_server", "provider", "connector"), entry=2, exit=1),
+    Mode("autonomy", ("autonomy_server", "provider", "connector"), entry=2, exit=1),
+)
+
+_GO_1_9, _GO_1_10_1, _GO_1_10_3, _PYWSSOCKS = PEERS
+_GO = (_GO_1_9, _GO_1_10_1, _GO_1_10_3)
+
+
+def _fast_open(mode: Mode) -> Mode:
+    return Mode(mode.name, mode.parts, mode.entry, mode.exit, fast_open=True)
+
+
+def _cells() -> Iterator[Cell]:
+    for mode in (*_DIRECT, *_SWITCHED):
+        for peer in PEERS:
+            for players in product(_either(peer), repeat=len(mode.parts)):
+                if set(players) != {OURS}:
+                    yield Cell(mode, players)
+        if mode.switched:
+            for far, near in ((_GO_1_10_3, _PYWSSOCKS), (_PYWSSOCKS, _GO_1_10_3)):
+                yield Cell(mode, (OURS, far, near))
+
+
+def _either(peer: Peer) -> tuple[Player, Player]:
+    return OURS, peer
+
+
+def _fast_open_cells() -> Iterator[Cell]:
+    """One end ours, the other the peer's; the server between the ends is ours."""
+    for mode in map(_fast_open, (*_DIRECT, _SWITCHED[0])):
+        for peer in PEERS:
+            for ends in ((OURS, peer), (peer, OURS)):
+                yield Cell(mode, (OURS, *ends) if mode.switched else ends)
+
+
+CELLS: Final = (*_cells(), *_fast_open_cells())
+
+LIMITS: Final = (
+    Limit((_PYWSSOCKS,), "entry", c.FAST_OPEN_CHECKS, "pywssocks has no fast open", fast_open=True),
+    Limit((_PYWSSOCKS,), "entry", (c.udp_to_ipv6,), "pywssocks takes no datagrams to IPv6 addresses"),
+    Limit((_PYWSSOCKS,), "exit", (c.udp_to_ipv6,), "pywssocks sends datagrams over IPv4 only"),
+    Limit(
+        (_PYWSSOCKS,),
+        "switch",
+        (c.close_reaches_application,),
+        "a pywssocks server does not tell the connector that the target closed",
+    ),
+    Limit(
+        _GO,
+        "switch",
+        (c.close_reaches_target, c.abort_reaches_target),
+        "a LinkSocks server does not tell the provider that the application closed",
+    ),
+    Limit(
+        _GO,
+        "exit",
+        (c.close_reaches_target, c.abort_reaches_target),
+        "LinkSocks keeps a target's connection for 5 s or more after the application closed",
+    ),
+    Limit(
+        _GO,
+        "entry",
+        (c.close_reaches_application,),
+        "LinkSocks keeps an application's connection for 5 s or more after the target closed",
+    ),
+    Limit(
+        PEERS,
+        "beyond_us",
+        (c.close_reaches_target,),
+        "the peer knows no half of a connection, so our end holds the application's close back for up to 10 s, "
+        "for an answer that may still come; a reset it passes on at once",
+    ),
+    Limit(
+        PEERS,
+        "pair",
+        (c.greeting,),
+        "a peer's entry may lose what a target says at once, or refuse the connection, when its neighbour sends that "
+        "together with the answer to the connect, as peers do",
+        sure=False,
+    ),
+    Limit(
+        PEERS,
+        "entry",
+        (c.half_close,),
+        "the peer ends the whole connection when the application ends its half",
+        sure=False,
+    ),
+)

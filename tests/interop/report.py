@@ -1,0 +1,108 @@
+"""Prints the matrix as it was measured, in reStructuredText: a pytest plugin, `-p tests.interop.report`.
+
+A pairing that did all it was checked for is `yes`, with a footnote for each limit of the peer that showed. `no` is
+one that did nothing, `-` one that was not run, because of its peer or of the tests that were chosen. `FAILED` is
+what nobody expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import pytest
+
+from tests.interop.cells import CELLS, LIMITS, Cell, Limit
+from tests.interop.checks import Check
+from tests.interop.peer import OURS, PEERS, Peer
+
+MEASURED: Final = "interop"
+"""The property by which a test says what it has measured: a cell and a check."""
+
+_measured: dict[Cell, dict[Check, str | Limit]] = {}
+_PASSED, _FAILED = "passed", "failed"
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    found: Any = dict(report.user_properties).get(MEASURED)
+    if found is None or report.when != "call":
+        return
+    cell, check = found
+    outcome: str | Limit = report.outcome
+    if hasattr(report, "wasxfail"):  # a race that the peer has won is a limit all the same
+        outcome = cell.limit(check)
+    _measured.setdefault(cell, {})[check] = outcome
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in _matrix():
+        terminalreporter.write_line(line)
+
+
+def _matrix() -> Iterator[str]:
+    yield ""
+    rows: dict[tuple[str, str], dict[Peer, str]] = {}
+    mixes = []
+    for cell in CELLS:
+        if len(cell.peers) == 1:
+            rows.setdefault((str(cell.mode), _pairing(cell)), {})[cell.peers[0]] = _verdict(cell)
+        else:
+            mixes.append((str(cell.mode), _pairing(cell), _verdict(cell)))
+    titles = [_title(peer) for peer in PEERS]
+    yield from _table(
+        ("Mode", "Who", *titles),
+        [(*row, *(verdicts.get(peer, "") for peer in PEERS)) for row, verdicts in rows.items()],
+    )
+    yield ""
+    yield from _table(("Mode", "Who", "Works"), mixes)
+    yield ""
+    for limit in _shown_limits():
+        yield f".. [{_number(limit)}] {limit.reason[0].upper()}{limit.reason[1:]}."
+
+
+def _pairing(cell: Cell) -> str:
+    """Who plays which part; a peer that is the only one is `their`."""
+
+    def name(player: object) -> str:
+        if player is OURS:
+            return "our"
+        return "their" if len(cell.peers) == 1 else f"{player}"
+
+    played = zip(cell.mode.parts, cell.players, strict=True)
+    return ", ".join(f"{name(player)} {part.rpartition('_')[2]}" for part, player in played)
+
+
+def _verdict(cell: Cell) -> str:
+    outcomes = _measured.get(cell, {})
+    failed = [check.__name__ for check, outcome in outcomes.items() if outcome == _FAILED]
+    if failed:
+        return f"FAILED: {', '.join(failed)}"
+    limits = {outcome for outcome in outcomes.values() if isinstance(outcome, Limit)}
+    notes = "".join(f" [{_number(limit)}]_" for limit in LIMITS if limit in limits)
+    if _PASSED in outcomes.values():
+        return "yes" + notes
+    return f"no{notes}" if limits else "-"
+
+
+def _shown_limits() -> list[Limit]:
+    shown = {outcome for outcomes in _measured.values() for outcome in outcomes.values()}
+    return [limit for limit in LIMITS if limit in shown]
+
+
+def _number(limit: Limit) -> int:
+    return _shown_limits().index(limit) + 1
+
+
+def _title(peer: Peer) -> str:
+    return f"{'LinkSocks' if peer.name == 'linksocks' else peer.name} {peer.version}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    rule = "  ".join("=" * width for width in widths)
+    yield rule
+    for row in (head, *rows):
+        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        if row is head:
+            yield rule
+    yield rule

@@ -1,0 +1,46 @@
+"""Every pairing of the matrix in every check; see cells.py for both, and scripts/interop for the printed matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.interop.cells import CELLS, Cell
+from tests.interop.checks import Check
+from tests.interop.datagrams import Echo
+from tests.interop.report import MEASURED
+from tests.interop.runs import Runs, need
+from tests.support.targets import HttpTarget
+
+
+def _all() -> Iterator[Any]:
+    for cell in CELLS:
+        for check in cell.mode.checks:
+            limit = cell.limit(check)
+            marks = pytest.mark.xfail(strict=limit.sure, reason=limit.reason) if limit else ()
+            yield pytest.param(cell, check, marks=marks, id=f"{cell}:{check.__name__}")
+
+
+@pytest.fixture(scope="session")
+def runs(request: pytest.FixtureRequest, http: HttpTarget) -> Iterator[Runs]:
+    """The cells of the tests that were asked for, each once."""
+    tests = (item for item in request.session.items if isinstance(item, pytest.Function))
+    wanted: dict[Any, None] = {
+        test.callspec.params["cell"]: None for test in tests if test.originalname == "test_pairing"
+    }
+    with Echo() as echo:
+        runs = Runs([cell for cell in wanted if all(peer.made for peer in cell.peers)], http, echo)
+        yield runs
+        runs.stop()
+
+
+@pytest.mark.parametrize(("cell", "check"), _all())
+def test_pairing(
+    cell: Cell, check: Check, runs: Runs, record_property: Callable[[str, object], None]
+) -> None:
+    record_property(MEASURED, (cell, check))
+    for peer in cell.peers:
+        need(peer)
+    runs.check(cell, check)
