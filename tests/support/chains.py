@@ -15,9 +15,10 @@ Ports are the kernel's, read from what the processes say. All waiting lets this 
 from __future__ import annotations
 
 import re
+import signal
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, Self
 
 import gevent
@@ -120,7 +121,11 @@ class Chain:
             args.append("--retry-auth")
         process = self._start(*args)
         self.connectors.append(process)
-        return int(said(process, r"SOCKS5.* on 127\.0\.0\.1:(\d+)"))
+        return self.port_of(process)
+
+    def port_of(self, connector: Process) -> int:
+        """Where it takes applications."""
+        return int(said(connector, r"SOCKS5.* on 127\.0\.0\.1:(\d+)"))
 
     def killed(self, process: Process) -> None:
         """`process` was killed, and is no part of this any more."""
@@ -154,6 +159,16 @@ class Chain:
             return self._stack.enter_context(linksocks(*args))
         script = f"import sys\n{self._pace}\nfrom linksocks.cli import main\nsys.exit(main())\n"
         return self._stack.enter_context(Process([sys.executable, "-c", script, *args]))
+
+
+@contextmanager
+def stopped(process: Process) -> Iterator[None]:
+    """During the block `process` does not run, but the kernel keeps its connections."""
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
 
 
 Ends = tuple[socket.socket, socket.socket]
