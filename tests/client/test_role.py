@@ -14,10 +14,12 @@ from linksocks.client.role import ClientRole
 from linksocks.errors import AuthError, ConfigError, LinkClosed, LinkError, ListenError
 from linksocks.net.listen import bind
 from linksocks.server.role import ServerRole
+from linksocks.wire import messages as m
 from tests.support import socks
 from tests.support.processes import free_port
 from tests.support.roles import client_role, running, server_role
 from tests.support.tunnels import PATIENCE, Target, application, read_to_end
+from tests.support.visitors import PlayedServer
 
 
 @pytest.fixture(autouse=True)
@@ -190,27 +192,44 @@ class TestLink:
         with running(client_role(server.port)) as client, pytest.raises(TypeError):
             client.wait()
 
-    def test_connections_share_the_links(self, server: ServerRole) -> None:
-        with Target() as target, running(client_role(server.port, threads=3)) as client:
-            eventually(lambda: len(client._links.live) == 3)
-            pairs = [through(client, target) for _ in range(6)]
-            assert sorted(link.channels for link in client._links.live) == [2, 2, 2]
-            for pair in pairs:
-                for sock in pair:
-                    sock.close()
-
-    def test_a_link_that_is_about_to_close_gets_no_connections(self, server: ServerRole) -> None:
-        with Target() as target, running(client_role(server.port, threads=2)) as client:
-            eventually(lambda: len(client._links.live) == 2)
-            next(iter(client._links.live)).alive = False  # as while it waits for the peer's close frame
-            for _ in range(3):
-                app, conn = through(client, target)
-                app.close()
-                conn.close()
-
     def test_a_url_that_is_none(self) -> None:
         with pytest.raises(ConfigError):
             client_role(1, url="ftp://nowhere")
+
+
+class TestConnector:
+    """The same client, with a token for which a provider dials; the server is played by hand."""
+
+    def test_it_knows_how_many_providers_there_are(self) -> None:
+        with PlayedServer() as played, running(client_role(played.port)) as client:
+            visitor = played.admit()
+            assert visitor.query["reverse"] == "false"
+            visitor.send(m.Partners(2))
+            visitor.fence()
+            assert client.partners == 2
+            visitor.leave()
+            again = played.admit()
+            again.fence()
+            assert client.partners == 0
+            again.leave()
+
+    @pytest.mark.parametrize("fast_open", [False, True])
+    def test_fast_open_lets_the_application_send_first(self, fast_open: bool) -> None:
+        with PlayedServer() as played, running(client_role(played.port, fast_open=fast_open)) as client:
+            visitor = played.admit()
+            eventually(lambda: is_open(client))
+            opening = gevent.spawn(application, client.socks_port, 80)
+            channel = visitor.expect(m.Connect).channel
+            opening.join(0.05)
+            assert opening.ready() is fast_open
+            visitor.send(m.ConnectResponse(True, channel))
+            app = opening.get()
+            app.sendall(b"hello")
+            assert visitor.expect_data(channel, 5) == b"hello"
+            visitor.send(m.Disconnect(channel))
+            assert read_to_end(app) == (b"", True)
+            app.close()
+            visitor.leave()
 
 
 class TestStop:
