@@ -1,7 +1,7 @@
 """The one place that writes to a WebSocket's socket.
 
-Control messages go first, then the sources in turn, one message each, so that no source waits for more than one
-message of every other. What goes out is gathered into batches:
+Control messages go first, then the sources in turn, each a bounded number of bytes: a part of one stream, or many
+datagrams. So no source waits for more than one turn of every other. What goes out is gathered into batches:
 
 - The first message in a turn of the event loop is written at once, by the greenlet that sends it.
 - What more comes in that turn goes out together at its end: on a busy link a hundred messages are one system call.
@@ -37,7 +37,9 @@ from linksocks.wire.frames import FrameWriter, Opcode
 from linksocks.wire.mask import Buffer
 
 _TURN: Final = 128 * 1024
-"""The most bytes of one source while others wait. 64 KiB cost eight streams 1.9 s of CPU time a GiB, 128 cost 1.4."""
+"""The most bytes of one source while others wait. 64 KiB cost eight streams 1.9 s of CPU time a GiB, 128 cost 1.4.
+
+Not one message: of 2,000 datagrams a second beside a bulk stream half were lost, of 10,000 all but a twentieth."""
 
 _ALONE: Final = 512 * 1024
 """The most bytes of a source that has the writer for itself: one read of a socket is one message."""
@@ -62,7 +64,7 @@ class Source(Protocol):
     def take(self, limit: int) -> Sequence[Buffer] | None:
         """The parts of the next message, all but the last of a length that 4 divides; None when there is none.
 
-        The last part has at most `limit` bytes.
+        The last part has at most `limit` bytes, unless it is a datagram, which can't be cut.
         """
 
 
@@ -231,15 +233,16 @@ class Writer:
         sources = self._sources
         while sources and size < _BATCH and len(batch) < _BATCH_BUFFERS and not self._closing:
             source = sources.popleft()
-            parts = source.take(_TURN if sources else _ALONE)
+            turn = size + (_TURN if sources else _ALONE)
+            while (parts := source.take(turn - size)) is not None:
+                size += len(parts[-1])
+                batch += frame(Opcode.BINARY, *parts)
+                if not source.pending or size >= min(turn, _BATCH) or len(batch) >= _BATCH_BUFFERS:
+                    break
             if source.pending and parts is not None:
                 sources.append(source)
             else:
                 source.queued = False
-            if parts is None:
-                continue
-            size += len(parts[-1])
-            batch += frame(Opcode.BINARY, *parts)
         if self._close is not None and not self._control:
             batch += frame(Opcode.CLOSE, self._close)
             self._close = None

@@ -473,10 +473,19 @@ def test_a_held_up_reader_goes_on_when_the_peer_reads():
 def test_sources_take_turns():
     with pair() as (websocket, peer):
         for name in (b"a", b"b", b"c"):
-            websocket.offer(Lines(name * 30_000, 50))
+            websocket.offer(Lines(name * 128 * 1024, 50))
         order = [peer.read_until(BINARY).payload[:1] for _ in range(150)]
         for place in range(0, 150, 3):
             assert sorted(order[place : place + 3]) == [b"a", b"b", b"c"], f"at {place}"
+
+
+def test_a_turn_has_as_many_small_messages_as_large_ones_have_bytes():
+    with pair() as (websocket, peer):
+        websocket.offer(Lines(b"l" * 128 * 1024, 50))
+        websocket.offer(Lines(b"s" * 1024, 5000))
+        order = b"".join(peer.read_until(BINARY).payload[:1] for _ in range(2000))
+        runs = [len(run) for run in order.split(b"l")[2:-1]]  # the first has nobody to take turns with
+        assert set(runs) == {128}
 
 
 def test_control_overtakes_data():
