@@ -112,6 +112,16 @@ def test_an_application_that_is_gone_before_the_answer(kind: str) -> None:
         assert peer.fence() == []
 
 
+def test_nobody_waits_on_for_the_answer_once_both_directions_have_ended() -> None:
+    """No peer of ours ends what it did not answer; the watcher goes all the same."""
+    with serving(fast_open=True) as (peer, inbound):
+        app, channel = connected(peer, inbound, "socks5")
+        peer.send(m.EndOfStream(channel))
+        assert read_to_end(app) == (b"", True)
+        app.close()
+        assert peer.expect(m.EndOfStream).channel == channel
+
+
 def test_stop_ends_one_that_waits_for_the_answer() -> None:
     with serving(fast_open=True) as (peer, inbound):
         app, _ = connected(peer, inbound, "socks5")
