@@ -346,6 +346,15 @@ class TestEnds:
             assert sink.end() == "CUT"
             assert peer.fence() == []
 
+    def test_a_close_releases_the_reader_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(channels, "PATIENCE", 3600)
+        with opened("foreign", max_window=KIB) as (peer, channel, sink):
+            peer.send(m.Data(channel.id, bytes(2 * KIB)))
+            sink.until(2 * KIB)
+            channel.close()
+            assert peer.expect(m.Disconnect) == m.Disconnect(channel.id)
+            assert peer.fence() == []
+
     def test_each_direction_ends_by_itself(self) -> None:
         with opened("ours") as (peer, channel, sink):
             channel.send(b"last")

@@ -491,6 +491,24 @@ class TestEnds:
             assert it.connector.expect(m.Disconnect).error
             assert it.provider.expect(m.Disconnect).error
 
+    def test_stop_ends_the_wait_for_a_provider(self) -> None:
+        picking, stopped = Event(), Event()
+
+        def pick() -> Link:
+            try:
+                picking.set()
+                raise AssertionError(Event().wait())
+            finally:
+                stopped.set()
+
+        switch = Switch(pick)
+        with Peer("ours", client=True, acceptor=switch) as connector:
+            connector.send(m.Connect(A, "target", 80))
+            picking.wait()
+            switch.stop()
+            assert stopped.is_set()
+            assert connector.expect(m.Disconnect).error == "the server is stopping"
+
     def test_drain_refuses_the_new_and_waits_for_the_old(self) -> None:
         with joined(("ours", "ours")) as it:
             draining = gevent.spawn(it.switch.drain, 2 * PATIENCE)
