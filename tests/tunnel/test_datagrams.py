@@ -14,9 +14,11 @@ from linksocks.net.egress import Direct
 from linksocks.net.resolve import Resolver
 from linksocks.tunnel import link as links
 from linksocks.tunnel import outbound as outbounds
+from linksocks.tunnel import switch as switches
 from linksocks.tunnel.channel import Channel
 from linksocks.tunnel.datagrams import MAX_QUEUED, MAX_QUEUED_BYTES, DatagramChannel, join
 from linksocks.tunnel.outbound import Outbound
+from linksocks.tunnel.switch import Switch
 from linksocks.wire import messages as m
 from linksocks.wire.codec import pack
 from tests.support.associations import udp_socket
@@ -421,6 +423,82 @@ class TestJoined:
                 provider.send(m.Disconnect(onward.id, "over"))
                 assert connector.expect(m.Disconnect) == m.Disconnect(A, "over")
             assert provider.link.channels == 0
+
+
+class TestSwitch:
+    """Agent mode: an association of a connector, and one with a provider."""
+
+    def test_datagrams_pass_from_the_first_on(self) -> None:
+        with switched() as (connector, provider, _):
+            connector.send(m.Connect(A, transport=UDP), out(b"early"))
+            onward = provider.expect(m.Connect)
+            assert onward == m.Connect(onward.channel, transport=UDP)
+            provider.send(m.ConnectResponse(True, onward.channel))
+            assert connector.expect(m.ConnectResponse) == m.ConnectResponse(True, A)
+            assert provider.expect(m.Data) == out(b"early", channel=onward.channel)
+            provider.send(back(b"answer", channel=onward.channel))
+            assert connector.expect(m.Data) == back(b"answer")
+            connector.send(m.Disconnect(A))
+            assert provider.expect(m.Disconnect).channel == onward.channel
+
+    def test_a_refusal_passes(self) -> None:
+        with switched() as (connector, provider, _):
+            connector.send(m.Connect(A, transport=UDP))
+            onward = provider.expect(m.Connect)
+            provider.send(m.ConnectResponse(False, onward.channel, "no", Cause.NOT_ALLOWED))
+            assert connector.expect(m.ConnectResponse) == m.ConnectResponse(False, A, "no", Cause.NOT_ALLOWED)
+
+    def test_no_provider(self) -> None:
+        with switched() as (connector, provider, _):
+            provider.socket.close()
+            while provider.link.alive:
+                gevent.sleep(0)
+            connector.send(m.Connect(A, transport=UDP))
+            assert not connector.expect(m.ConnectResponse).success
+
+    def test_a_connector_that_goes_meanwhile(self) -> None:
+        with switched() as (connector, provider, _):
+            connector.send(m.Connect(A, transport=UDP))
+            onward = provider.expect(m.Connect)
+            connector.send(m.Disconnect(A))
+            connector.fence()
+            provider.send(m.ConnectResponse(True, onward.channel))
+            assert provider.expect(m.Disconnect).channel == onward.channel
+            assert connector.fence() == []
+
+    def test_a_stop_ends_those_that_are_open_and_those_that_are_opening(self) -> None:
+        with switched() as (connector, provider, switch):
+            connector.send(m.Connect(A, transport=UDP))
+            first = provider.expect(m.Connect).channel
+            provider.send(m.ConnectResponse(True, first))
+            connector.expect(m.ConnectResponse)
+            connector.send(m.Connect(B, transport=UDP))
+            second = provider.expect(m.Connect).channel
+            switch.stop()
+            assert {provider.expect(m.Disconnect).channel for _ in range(2)} == {first, second}
+            assert {connector.expect(m.Disconnect).channel for _ in range(2)} == {A, B}
+
+    def test_too_many_and_draining(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with switched() as (connector, _, switch):
+            monkeypatch.setattr(switches, "MAX_RELAYS", 0)
+            connector.send(m.Connect(A, transport=UDP))
+            assert "too many" in connector.expect(m.ConnectResponse).error
+            monkeypatch.undo()
+            switch.drain(0)
+            connector.send(m.Connect(A, transport=UDP))
+            assert "stopping" in connector.expect(m.ConnectResponse).error
+
+
+@contextmanager
+def switched() -> Iterator[tuple[Peer, Peer, Switch]]:
+    """A connector and a provider, both played by hand, and the switch between them."""
+    with Peer("ours", client=False) as provider:
+        switch = Switch(lambda: provider.link)
+        with Peer("ours", client=True, acceptor=switch) as connector:
+            yield connector, provider, switch
+            while connector.link.channels or provider.link.channels:
+                gevent.sleep(0)
+            switch.stop()
 
 
 class TestOutbound:
