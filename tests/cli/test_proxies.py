@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -24,40 +25,58 @@ def server(*args: str) -> Iterator[str]:
 
 
 @contextmanager
-def client(url: str, *args: str, env: dict[str, str] | None = None) -> Iterator[int]:
+def client(url: str, *args: str) -> Iterator[int]:
     """The port of a client."""
     port = free_port()
-    with linksocks("client", "-t", TOKEN, "-u", url, "-p", str(port), *args, env=env) as process:
+    with linksocks("client", "-t", TOKEN, "-u", url, "-p", str(port), *args) as process:
         process.wait_port(port)
         yield port
 
 
-def works(port: int, host: str = "127.0.0.1") -> None:
+def works(port: int, host: str = "127.0.0.1") -> int:
+    """A new connection goes through; returns the port of its target."""
     with EchoTarget() as echo, socks.connect(port, host, echo.port) as app:
         app.sendall(b"hello")
         assert socks.read_exactly(app, 5) == b"hello"
+        return echo.port
+
+
+@dataclass
+class Proxy:
+    """A proxy that asks for a password: a tunnel of our own."""
+
+    process: Process
+    port: int
+
+    def url(self, scheme: str) -> str:
+        return f"{scheme}://me:{QUOTED}@127.0.0.1:{self.port}"
+
+    def was_asked_for(self, port: int) -> None:
+        self.process.wait_line(rf"connecting to .+:{port}$")
 
 
 @pytest.fixture
-def proxy() -> Iterator[int]:
-    """A proxy that asks for a password: a tunnel of our own."""
-    with server() as url, client(url, "-n", "me", "-w", PASSWORD) as port:
-        yield port
+def proxy() -> Iterator[Proxy]:
+    port = free_port()
+    args = ["-t", TOKEN, "-p", str(port), "-n", "me", "-w", PASSWORD, "-d"]
+    with server() as url, linksocks("client", "-u", url, *args) as process:
+        process.wait_port(port)
+        yield Proxy(process, port)
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "http"])
-def test_a_client_reaches_its_server_through_a_proxy(proxy: int, scheme: str) -> None:
-    address = f"{scheme}://me:{QUOTED}@127.0.0.1:{proxy}"
-    with server() as url, client(url, "-x", address) as port:
+def test_a_client_reaches_its_server_through_a_proxy(proxy: Proxy, scheme: str) -> None:
+    with server() as url, client(url, "-x", proxy.url(scheme)) as port:
         works(port)
+        proxy.was_asked_for(int(url.rpartition(":")[2]))
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "http"])
-def test_a_server_reaches_targets_through_a_proxy(proxy: int, scheme: str, tmp_path: Path) -> None:
+def test_a_server_reaches_targets_through_a_proxy(proxy: Proxy, scheme: str, tmp_path: Path) -> None:
     secret = tmp_path / "proxy"
-    secret.write_text(f"{scheme}://me:{QUOTED}@127.0.0.1:{proxy}\n")
+    secret.write_text(f"{proxy.url(scheme)}\nsecond line\n")
     with server("--upstream-proxy-file", str(secret)) as url, client(url) as port:
-        works(port, "localhost")
+        proxy.was_asked_for(works(port, "localhost"))
         with HttpTarget() as target:
             done = socks.curl(port, target.url("/bytes/5000000?seed=7"))
         assert hashlib.sha256(done.stdout).hexdigest() == seeded_sha256(5_000_000, 7)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from gevent import socket
 
+from linksocks.client import login
 from linksocks.client.role import ClientRole
 from linksocks.client.session import Session
 from linksocks.errors import AuthError, Cause, ConfigError, LinkClosed, LinkError
@@ -238,8 +239,9 @@ def redirecting(location: str, heads: list[bytes]) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("path", ["/socket?{query}", "/socket", "/socket/deep?{query}", "/socket/deep/"])
-def test_a_login_after_a_redirect(server: ServerRole, path: str) -> None:
-    """With the query the server has read it; without, it is said in a message."""
+def test_a_login_after_a_redirect(server: ServerRole, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """With the query the server has read it; without, it is said in a message at once."""
+    monkeypatch.setattr(login, "SILENCE", 2 * PATIENCE)
     heads: list[bytes] = []
     with redirecting(f"http://127.0.0.1:{server.port}{path}", heads) as port:
         works(url=f"ws://127.0.0.1:{port}")
