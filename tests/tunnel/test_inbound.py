@@ -17,6 +17,16 @@ from tests.support.tunnels import KINDS, PATIENCE, Peer, Tunnel, read_to_end, re
 GREETING = b"\x05\x01\x00"
 CONNECT = b"\x05\x01\x00\x03\x06target\x00\x50"
 
+UNFINISHED = [
+    b"",
+    b"\x05",
+    GREETING,
+    GREETING + CONNECT[:-1],
+    b"\x04\x01",
+    b"G",
+    b"CONNECT h:1 HTTP/1.1\r\nHost: h\r\n",
+]
+
 both_kinds = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -172,7 +182,7 @@ class TestApplications:
             assert peer.fence() == []
             app.close()
 
-    @pytest.mark.parametrize("said", [b"", b"\x05", GREETING, GREETING + CONNECT[:-1]])
+    @pytest.mark.parametrize("said", UNFINISHED)
     @pytest.mark.parametrize("leave", ["close", "reset"])
     def test_one_that_leaves(self, said: bytes, leave: str) -> None:
         with serving() as (peer, inbound):
@@ -180,13 +190,33 @@ class TestApplications:
             app.close() if leave == "close" else reset(app)
             assert peer.fence() == []
 
-    @pytest.mark.parametrize("said", [b"", b"\x05", GREETING, GREETING + CONNECT[:-1]])
+    @pytest.mark.parametrize("said", UNFINISHED)
     def test_one_that_dawdles(self, said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(inbounds, "REQUEST_TIMEOUT", 0.05)
         with serving() as (peer, inbound):
             app = knock(inbound, said)
             assert read_to_end(app)[1]
             assert peer.fence() == []
+            app.close()
+
+    @pytest.mark.parametrize("start", [b"GET http://h/", b"CONNECT ", b"GET http://h/ HTTP/1.1\r\nX: "])
+    def test_a_head_without_end(self, start: bytes) -> None:
+        with serving() as (peer, inbound):
+            app = knock(inbound, start + b"x" * 1024 * 1024)
+            assert read_to_end(app)[0].startswith(b"HTTP/1.1 431 ")
+            assert peer.fence() == []
+            app.close()
+
+    def test_http_byte_by_byte(self) -> None:
+        with serving() as (peer, inbound):
+            app = knock(inbound)
+            app.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for byte in b"CONNECT target:80 HTTP/1.1\r\nHost: x\r\n\r\n":
+                app.sendall(bytes([byte]))
+                gevent.sleep(0)
+            channel = peer.expect(m.Connect).channel
+            peer.send(m.ConnectResponse(False, channel, "refused"))
+            assert read_to_end(app)[0].endswith(b"\r\n\r\nlinksocks: refused\n")
             app.close()
 
     def test_byte_by_byte(self) -> None:
