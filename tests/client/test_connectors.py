@@ -213,4 +213,5 @@ class TestWithdraw:
         connectors = Connectors([TOKEN], nowhere)
         with linked(connectors) as (link, hand):
             replayed(connectors, link, hand, "")
-            connectors.withdraw(link)
+            with gevent.Timeout(5):
+                connectors.withdraw(link)

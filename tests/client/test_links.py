@@ -110,10 +110,12 @@ class TestPick:
             with pytest.raises(DialError, match="was lost"):
                 links.pick()
 
-    def test_it_waits_for_the_first(self) -> None:
+    def test_it_waits_for_the_first_and_hastens_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(backoff.Backoff, "next", lambda _: 3600.0)
         harbour = Harbour()
         harbour.refusal = [LinkError("not yet")]
         with kept(harbour) as links:
+            gevent.idle()
             picking = gevent.spawn(links.pick)
             harbour.until("up")
             assert picking.get() in links.live

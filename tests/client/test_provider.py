@@ -206,6 +206,18 @@ class TestConnectorTokens:
         visitor.expect(m.Connector)
         stopped(provider, visitor)
 
+    def test_a_link_that_is_lost_before_the_answer_holds_up_nothing(
+        self, server: PlayedServer, provider: ProviderRole
+    ) -> None:
+        visitor = admitted_by_message(server)
+        visitor.expect(m.Connector)
+        visitor.leave()
+        again = admitted_by_message(server)
+        with gevent.Timeout(5):
+            self.asked(again, m.Operation.ADD)
+        again.fence()
+        self.leave(provider, again)
+
     def test_a_server_that_has_it_already_is_no_end_after_a_reconnect(
         self, server: PlayedServer, provider: ProviderRole, caplog: pytest.LogCaptureFixture
     ) -> None:
