@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
+from typing import Final
 
 from linksocks.tunnel.link import Handler
 from linksocks.wire import messages as m
+
+_LINES: Final = 20
+"""Changes that are logged in each SPAN, the rest only for who debugs: a server must not fill our disk."""
+
+_SPAN: Final = 60.0
+"""Seconds."""
 
 log = logging.getLogger("linksocks.client")
 
@@ -18,6 +26,8 @@ class Partners:
         self._noun = noun
         self.count = 0
         """Never below 0; 0 without a link."""
+        self._lines = 0  # logged since _since
+        self._since = time.monotonic()
 
     @property
     def handlers(self) -> Mapping[int, Handler]:
@@ -33,7 +43,12 @@ class Partners:
         if count == self.count:
             return
         self.count = count
-        if count == 1:
-            log.info("1 %s is there", self._noun)
-        else:
-            log.info("%s %ss are there", count or "no", self._noun)
+        words = f"1 {self._noun} is there" if count == 1 else f"{count or 'no'} {self._noun}s are there"
+        log.log(self._level(), "%s", words)
+
+    def _level(self) -> int:
+        now = time.monotonic()
+        if now - self._since >= _SPAN:
+            self._since, self._lines = now, 0
+        self._lines += 1
+        return logging.INFO if self._lines <= _LINES else logging.DEBUG

@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from linksocks.client import partners as module
 from linksocks.client.partners import Partners
 from linksocks.errors import MessageError
 from linksocks.wire import messages as m
@@ -21,6 +22,19 @@ def test_the_count_and_its_changes(caplog: pytest.LogCaptureFixture) -> None:
         say(partners, count)
         assert partners.count == count
     assert caplog.messages == ["2 providers are there", "1 provider is there", "no providers are there"]
+
+
+def test_a_server_can_not_fill_the_disk(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    partners = Partners("provider")
+    for count in range(1, 1000):
+        say(partners, count)
+    assert len(caplog.messages) == module._LINES
+    monkeypatch.setattr(module, "_SPAN", 0.0)
+    say(partners, 1)
+    assert caplog.messages[-1] == "1 provider is there"
 
 
 @pytest.mark.parametrize(("said", "count"), [(-1, 0), (-(1 << 63), 0), ((1 << 63) - 1, (1 << 63) - 1)])
