@@ -10,6 +10,7 @@ import contextlib
 import ipaddress
 import os
 import socket as stdlib_socket
+from typing import Final
 
 import gevent
 from gevent import socket
@@ -21,7 +22,7 @@ from linksocks.net.greenlets import spawn
 from linksocks.wire.mask import Buffer
 from linksocks.wire.socks5_datagram import pack_datagram, parse_datagram
 
-_READ = 1024
+_READ: Final = 64 * 1024
 
 
 class UpstreamDatagrams:
