@@ -1,4 +1,4 @@
-"""The ways out to targets: directly from this machine."""
+"""The ways out to targets: what they have in common, and the direct one. Through a proxy: net.upstream."""
 
 from __future__ import annotations
 
