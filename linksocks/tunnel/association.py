@@ -75,7 +75,7 @@ class _Association:
         """Until the TCP connection or the channel ends."""
         log.debug("%s: UDP at port %d", self._name, self._udp.port)
         self._channel.attach(self)
-        reader = spawn(f"UDP of {self._name}", self._read)
+        spawn(f"UDP of {self._name}", self._read)  # ends with its socket
         try:
             # An end with a reset is an end.
             with contextlib.suppress(OSError):
@@ -83,7 +83,6 @@ class _Association:
                     gevent.sleep(0)  # the RFC has no use for it; who floods us must not hold up the hub
             self._read_rest()
         finally:
-            reader.kill(block=False)
             self._drops.sum_up()
 
     # -- from the application

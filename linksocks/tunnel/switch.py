@@ -35,7 +35,6 @@ from collections.abc import Callable
 from typing import cast
 from weakref import WeakSet
 
-import gevent
 from gevent.event import Event
 from gevent.pool import Group
 
@@ -102,9 +101,6 @@ class Switch:
         except DialError as error:
             log.info("no way for datagrams: %s", error)
             asked.refuse(error)
-        except gevent.GreenletExit:
-            asked.end("the server is stopping")
-            raise
         else:
             asked.accept()
             join_datagrams(asked, opened)

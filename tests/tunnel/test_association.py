@@ -193,10 +193,11 @@ class TestWhoMaySend:
             app.send("192.0.2.1", 53, b"mine")
             assert peer.expect(m.Data).payload == b"mine"
 
-    def test_an_answer_before_the_first_datagram_goes_nowhere(self) -> None:
-        with by_hand() as (peer, app, channel):
+    def test_an_answer_before_the_first_datagram_goes_nowhere(self, caplog: pytest.LogCaptureFixture) -> None:
+        with caplog.at_level(logging.INFO, "linksocks"), by_hand() as (peer, app, channel):
             peer.send(back(b"to whom?", channel=channel))
             peer.fence()
+            assert "before the application's first" in caplog.text
             app.send("192.0.2.1", 53, b"mine")
             peer.expect(m.Data)
             peer.send(back(b"now", channel=channel))

@@ -1,5 +1,6 @@
 """Associations in a link, against an end played by hand; and two of them, joined."""
 
+import gc
 import gzip
 import logging
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from linksocks.wire import messages as m
 from linksocks.wire.codec import pack
 from tests.support.associations import udp_socket
 from tests.support.tunnels import KINDS, PATIENCE, Peer
-from tests.tunnel.test_channel import Slow
+from tests.tunnel.test_channel import Slow, connected
 
 A, B = b"a" * 16, b"b" * 16
 UDP = m.Transport.UDP
@@ -189,12 +190,14 @@ class TestOpenedByThePeer:
     def test_what_comes_early_waits_for_the_sink(self) -> None:
         """LinkSocks with fast open does not wait for the answer."""
         with accepted(attach=False) as (peer, taken):
-            peer.send(out(b"1"), out(b"2"))
+            texts = [bytes([number]) * 60_000 for number in range(5)]
+            for text in texts[:4]:
+                peer.send(out(text))
             peer.fence()
             taken.channels[0].attach(taken.sinks[0])
-            peer.send(out(b"3"))
+            peer.send(out(texts[4]))
             peer.fence()
-            assert [payload for payload, _, _ in taken.sinks[0].datagrams] == [b"1", b"2", b"3"]
+            assert [payload for payload, _, _ in taken.sinks[0].datagrams] == texts
 
     def test_early_datagrams_come_even_when_the_end_came_too(self) -> None:
         with accepted(attach=False) as (peer, taken):
@@ -299,6 +302,13 @@ class TestEnds:
             assert peer.expect(m.Disconnect) == m.Disconnect(channel.id, "over")
             assert peer.link.channels == 0
 
+    def test_a_refusal_that_comes_late(self) -> None:
+        """Only the side that is asked answers; a peer that does so nevertheless ends the association."""
+        with accepted() as (peer, taken):
+            peer.send(m.ConnectResponse(False, A, "nonsense"))
+            assert peer.fence() == []
+            assert taken.sinks[0].ends == ["nonsense"]
+
     @pytest.mark.parametrize("error", ["", "EOF", "broken"])
     def test_the_peers_end(self, error: str) -> None:
         with accepted() as (peer, taken):
@@ -340,6 +350,11 @@ class TestEnds:
             channel, _ = opened(peer)
             assert peer.link.drained(0)
             assert peer.link.channels == 1
+            stream, _ = connected(peer)
+            assert not peer.link.drained(0)
+            stream.abort("over")
+            peer.expect(m.Disconnect)
+            assert peer.link.drained(0)
             channel.end()
             peer.expect(m.Disconnect)
 
@@ -440,6 +455,21 @@ class TestSwitch:
             assert connector.expect(m.Data) == back(b"answer")
             connector.send(m.Disconnect(A))
             assert provider.expect(m.Disconnect).channel == onward.channel
+
+    def test_what_has_ended_is_not_counted_any_more(self) -> None:
+        with switched() as (connector, provider, switch):
+            gc.disable()
+            try:
+                for _ in range(3):
+                    connector.send(m.Connect(A, transport=UDP))
+                    provider.send(m.ConnectResponse(True, provider.expect(m.Connect).channel))
+                    assert connector.expect(m.ConnectResponse).success
+                    connector.send(m.Disconnect(A))
+                    provider.expect(m.Disconnect)
+                    connector.fence()
+                assert len(switch._associations) <= 1  # the link's reader may hold the last
+            finally:
+                gc.enable()
 
     def test_a_refusal_passes(self) -> None:
         with switched() as (connector, provider, _):
