@@ -19,9 +19,10 @@ from linksocks.net.sockets import shown
 from linksocks.net.upstream import egress
 from linksocks.net.websocket import WebSocket
 from linksocks.server.autonomy import Autonomy
+from linksocks.server.clients import Clients
 from linksocks.server.grants import Connector, Forward, Reverse
 from linksocks.server.groups import Group
-from linksocks.server.login import log_in
+from linksocks.server.login import Login, log_in
 from linksocks.server.ports import PortPool
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.server.tokens import Grant, Manage, Token, TokenTable, may_not_manage
@@ -73,9 +74,7 @@ class ServerRole:
         self._connector_wait = connector_wait
         self._resolver = Resolver(prefer_ipv4=dns_prefer_ipv4)
         self._outbound = Outbound(egress(upstream, self._resolver))
-        self._links: set[Link] = set()
-        self._no_links = Event()
-        self._no_links.set()
+        self._clients = Clients()
         self._http: UpgradeServer | None = None
         self._stopping = False
         self._stopped = Event()
@@ -86,7 +85,7 @@ class ServerRole:
 
     def add(self, spec: TokenSpec) -> Token:
         """Accepts a token. Raises ConfigError for one that can't be, ListenError for its port."""
-        self._tokens.check(spec.token)
+        self._tokens.check(spec)
         grant, parent = _GRANTS[spec.kind](self, spec)
         added = self._tokens.add(spec, grant, parent)
         if self._socks_no_wait:
@@ -110,17 +109,17 @@ class ServerRole:
     def _reverse(self, spec: TokenSpec) -> tuple[Grant, None]:
         serve = partial(Inbound, username=spec.username, password=spec.password, fast_open=self._fast_open)
         group = Group(self._connector_wait)
-        return Reverse(group, self._ports, spec.port, token_hash(spec.token), serve), None
+        return Reverse(group, self._ports, spec.port, spec.fingerprint, serve), None
 
     def _autonomy(self, _spec: TokenSpec) -> tuple[Grant, None]:
         return Autonomy(self._tokens, self._connector_wait), None
 
     def _connector(self, spec: TokenSpec) -> tuple[Grant, Grant]:
-        owner = self._tokens.find(token_hash(spec.reverse_token))
-        if owner is None or not isinstance(owner.grant, Reverse):
-            raise ConfigError(
-                "reverse token does not exist, or its providers manage their connectors themselves"
-            )
+        owner = self._tokens.get(spec.reverse_fingerprint)
+        if owner is None or not owner.grant.reverse:
+            raise ConfigError("reverse token does not exist")
+        if not isinstance(owner.grant, Reverse):
+            raise ConfigError("the providers of this reverse token manage their connectors themselves")
         return Connector(owner.grant.group), owner.grant
 
     # -- its life
@@ -145,15 +144,19 @@ class ServerRole:
         self._stopping = True
         self._http.close()
         deadline = time.monotonic() + grace
-        log.info("stopping: %d channels have %g s to end", sum(link.channels for link in self._links), grace)
+        log.info(
+            "stopping: %d channels have %g s to end",
+            sum(link.channels for link in self._clients.links),
+            grace,
+        )
         for grant in self._grants():
             grant.drain(max(0.0, deadline - time.monotonic()))
         self._outbound.drain(max(0.0, deadline - time.monotonic()))
-        for link in list(self._links):
+        for link in self._clients.links:
             link.drained(max(0.0, deadline - time.monotonic()))
-        for link in list(self._links):
+        for link in self._clients.links:
             link.close(CloseCode.GOING_AWAY, "the server is stopping")
-        self._no_links.wait(_FAREWELL)
+        self._clients.await_nobody(_FAREWELL)
         for grant in self._grants():
             grant.stop()
         self._outbound.stop()
@@ -174,23 +177,17 @@ class ServerRole:
             return
         terms = Terms(login.version, self._extensions.agreed(accepted.offered), self._max_window)
         with login.token.grant.admit(partial(_link, accepted.websocket, terms), login.instance) as link:
-            self._hold(link, login.token)
+            self._hold(link, login)
 
-    def _hold(self, link: Link, token: Token) -> None:
+    def _hold(self, link: Link, login: Login) -> None:
         """From the login to the end of the link."""
-        self._links.add(link)
-        self._no_links.clear()
-        token.links.add(link)
-        log.info("%s: %s logged in", link.name, token.grant.client)
+        role = login.token.grant.client
+        log.info("%s: %s logged in", link.name, role)
         try:
-            link.run()
+            with self._clients.present(link, login.token, login.instance):
+                link.run()
         except LinkClosed as error:
-            log.info("%s: %s left: %s", link.name, token.grant.client, error)
-        finally:
-            token.links.discard(link)
-            self._links.discard(link)
-            if not self._links:
-                self._no_links.set()
+            log.info("%s: %s left: %s", link.name, role, error)
 
     def _grants(self) -> list[Grant]:
         return [token.grant for token in self._tokens]

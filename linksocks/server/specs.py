@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from linksocks.wire.auth import fingerprint, token_hash
+
 
 class Kind(Enum):
     """What a token is for; see `grants`."""
@@ -28,3 +30,22 @@ class TokenSpec:
     password: str = field(default="", repr=False)
     reverse_token: str = field(default="", repr=False)
     """CONNECTOR: whose providers it leads to."""
+    known_by: str = ""
+    """The fingerprint of a token whose text nobody here knows any more: it comes from the state file."""
+    reverse_known_by: str = ""
+    """The same of the reverse token."""
+
+    @property
+    def fingerprint(self) -> str:
+        """By this it is found."""
+        return self.known_by or fingerprint(token_hash(self.token))
+
+    @property
+    def reverse_fingerprint(self) -> str:
+        """The same of the reverse token."""
+        return self.reverse_known_by or fingerprint(token_hash(self.reverse_token))
+
+    @property
+    def label(self) -> str:
+        """What people and programs call it where its text must not stand, or is not known."""
+        return f"sha256:{self.fingerprint[:16]}"

@@ -1,4 +1,4 @@
-"""The tokens that a server accepts, found by their hash: a wrong guess takes as long as a near one."""
+"""The tokens that a server accepts, found by a hash of their hash: a wrong guess takes as long as a near one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from linksocks.errors import ConfigError
 from linksocks.server.groups import Group
 from linksocks.server.specs import TokenSpec
 from linksocks.tunnel.link import Acceptor, Link
-from linksocks.wire.auth import token_hash
+from linksocks.wire.auth import fingerprint, token_hash
 from linksocks.wire.frames import CloseCode
 from linksocks.wire.messages import Connector, ConnectorResponse
 
@@ -65,55 +65,64 @@ class Token:
     """An accepted token: what it grants, and the links that it let in. It goes when `parent` goes."""
 
     spec: TokenSpec
-    digest: str = field(repr=False)
     grant: Grant
     parent: Grant | None
     links: set[Link] = field(default_factory=set)
 
 
 class TokenTable:
-    """All tokens of a server, by their hash."""
+    """All tokens of a server, by their fingerprints."""
 
     def __init__(self) -> None:
         # A dict finds a key faster the less of it is unlike. The keys are made with a secret of this process,
-        # so how long a look-up takes tells nothing about the hashes.
+        # so how long a look-up takes tells nothing about them.
         self._secret = secrets.token_bytes(32)
         self._tokens: dict[bytes, Token] = {}
 
     def __iter__(self) -> Iterator[Token]:
         return iter(list(self._tokens.values()))
 
-    def check(self, token: str) -> str:
-        """The hash of `token`. Raises ConfigError when it can't be added."""
-        if not token or token == RESERVED:
+    def check(self, spec: TokenSpec) -> None:
+        """Raises ConfigError when it can't be added."""
+        if not spec.known_by and spec.token in ("", RESERVED):
             raise ConfigError(f"a token can't be empty or {RESERVED!r}, which is reserved")
-        digest = token_hash(token)
-        if self.find(digest) is not None:
+        if self.get(spec.fingerprint) is not None:
             raise ConfigError("token already exists")
-        return digest
 
     def add(self, spec: TokenSpec, grant: Grant, parent: Grant | None = None) -> Token:
         """Accepts a token. Raises ConfigError."""
-        digest = self.check(spec.token)
-        accepted = self._tokens[self._key(digest)] = Token(spec, digest, grant, parent)
+        self.check(spec)
+        accepted = self._tokens[self._key(spec.fingerprint)] = Token(spec, grant, parent)
         return accepted
 
     def find(self, digest: str) -> Token | None:
         """The token whose hash is `digest`, as it stands in a URL."""
-        token = self._tokens.get(self._key(digest))
-        if token is None or not hmac.compare_digest(token.digest.encode(), digest.encode()):
+        return self.get(fingerprint(digest))
+
+    def get(self, known_by: str) -> Token | None:
+        """The token with this fingerprint."""
+        token = self._tokens.get(self._key(known_by))
+        if token is None or not hmac.compare_digest(token.spec.fingerprint, known_by):
             return None
         return token
+
+    def named(self, name: str) -> Token | None:
+        """The token that an operator calls so, by its text or by its label."""
+        return self.find(token_hash(name)) or next((each for each in self if each.spec.label == name), None)
+
+    def children(self, token: Token) -> list[Token]:
+        """Those that go with it: connector tokens."""
+        return [each for each in self if each.parent is token.grant]
 
     def remove(self, token: Token) -> None:
         """Accepts `token` no more, nor those that it is the parent of, and ends what they let in."""
         gone = [each for each in self if each is token or each.parent is token.grant]
         for each in gone:
-            del self._tokens[self._key(each.digest)]
+            del self._tokens[self._key(each.spec.fingerprint)]
         for each in gone:
             each.grant.stop()
             for link in list(each.links):
                 link.close(CloseCode.POLICY, "token removed")
 
-    def _key(self, digest: str) -> bytes:
-        return hashlib.blake2b(digest.encode(), key=self._secret).digest()
+    def _key(self, known_by: str) -> bytes:
+        return hashlib.blake2b(known_by.encode(), key=self._secret).digest()

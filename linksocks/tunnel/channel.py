@@ -44,6 +44,7 @@ from linksocks.tunnel.terms import Terms
 from linksocks.wire.codec import data_header
 from linksocks.wire.mask import Buffer
 from linksocks.wire.messages import (
+    Address,
     ChannelId,
     Connect,
     ConnectResponse,
@@ -107,6 +108,8 @@ class Channel:
     def __init__(self, carrier: Carrier, channel_id: ChannelId) -> None:
         self.id = channel_id
         self.queued = False  # of net.writer.Source
+        self.target: Address | None = None  # what the side that opened it asked for
+        self.began = time.monotonic()
         self._carrier = carrier
         terms = carrier.terms
         self.half_close = terms.extensions.half_close
@@ -142,6 +145,7 @@ class Channel:
     def begin(self, host: str, port: int) -> None:
         """Asks the peer to dial. What is sent from now on follows the request; `await_answer` must be called."""
         self._answer = AsyncResult()
+        self.target = host, port
         self._carrier.send(Connect(self.id, host, port))
 
     def await_answer(self, timeout: float) -> None:
@@ -363,6 +367,11 @@ class Channel:
     def activity(self) -> tuple[int, int, int]:
         """Changes whenever bytes move."""
         return self._sent, self._received, self._consumed
+
+    @property
+    def traffic(self) -> tuple[int, int]:
+        """Bytes sent to the peer and received from it."""
+        return self._sent, self._received
 
     @property
     def half_ended(self) -> bool:

@@ -20,6 +20,7 @@ What comes before the sink is attached is kept, within the same bounds: an appli
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Sequence
 from enum import Enum
@@ -91,6 +92,8 @@ class DatagramChannel:
     def __init__(self, carrier: Carrier, channel_id: ChannelId, *, opened: bool) -> None:
         self.id = channel_id
         self.queued = False  # of net.writer.Source
+        self.target: Address | None = None  # each datagram has its own
+        self.began = time.monotonic()
         self.drops = Drops(f"UDP association {channel_id.hex()[:8]} of {carrier.name}")
         self._carrier = carrier
         self._opened = opened
@@ -100,6 +103,8 @@ class DatagramChannel:
         self._early: _Queue[tuple[bytes, Address]] = _Queue()  # empty once there is a sink
         self._outgoing: _Queue[bytes] = _Queue()  # whole messages
         self._moved = 0  # datagrams, both ways
+        self._sent = 0  # bytes of payload
+        self._received = 0
         self._answer: AsyncResult[ConnectResponse] | None = None  # while we wait for it
 
     # -- opening
@@ -161,6 +166,7 @@ class DatagramChannel:
             self.drops.add("its address does not fit a message")
             return
         if self._outgoing.put(raw, len(raw)):
+            self._sent += len(payload)
             self._carrier.offer(self)
         else:
             self.drops.add("the link is slower than its datagrams")
@@ -197,6 +203,7 @@ class DatagramChannel:
         if self._state is not State.OPEN:
             return
         self._moved += 1
+        self._received += len(message.payload)
         if self._sink is not None:
             self._sink.deliver(message.payload, *address)
         elif not self._early.put((bytes(message.payload), address), len(message.payload)):
@@ -243,6 +250,11 @@ class DatagramChannel:
     def activity(self) -> tuple[int, ...]:
         """Changes with every datagram."""
         return (self._moved,)
+
+    @property
+    def traffic(self) -> tuple[int, int]:
+        """Bytes sent to the peer and received from it; what still waits for the link counts as sent."""
+        return self._sent, self._received
 
     # -- ending
 

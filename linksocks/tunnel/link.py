@@ -103,6 +103,7 @@ class Link:
         self._acceptor = acceptor
         self._channels: dict[m.ChannelId, AnyChannel] = {}
         self._associations = 0  # of the channels
+        self._ended_traffic = 0, 0  # of channels that are forgotten
         self._empty = Event()
         self._empty.set()
         self._handlers: dict[int, Handler] = {
@@ -178,6 +179,7 @@ class Link:
                 self._acceptor.accept_datagrams(association, message)
             return
         channel = self._add(Channel(self, message.channel))
+        channel.target = message.host, message.port
         if message.transport is m.Transport.TCP:
             self._acceptor.accept(channel, message)
         else:
@@ -261,6 +263,16 @@ class Link:
         """How many channels are open."""
         return len(self._channels)
 
+    def each_channel(self) -> list[AnyChannel]:
+        """Those that are open, the oldest first."""
+        return list(self._channels.values())
+
+    @property
+    def traffic(self) -> tuple[int, int]:
+        """Payload sent to the peer and received from it, in bytes, by all channels so far."""
+        counts = [self._ended_traffic, *(channel.traffic for channel in self._channels.values())]
+        return sum(sent for sent, _ in counts), sum(received for _, received in counts)
+
     def responsive(self, timeout: float) -> bool:
         """Whether the peer was heard in the last seconds, or answers a ping within `timeout`; False once it ends."""
         return self._websocket.responsive(timeout)
@@ -309,6 +321,8 @@ class Link:
         """`channel` has ended in both directions. The writer still takes what it was offered for."""
         if self._channels.get(channel.id) is channel:  # its id may name a new one already
             del self._channels[channel.id]
+            (sent, received), (more_sent, more_received) = self._ended_traffic, channel.traffic
+            self._ended_traffic = sent + more_sent, received + more_received
             if isinstance(channel, DatagramChannel):
                 self._associations -= 1
         if len(self._channels) == self._associations:

@@ -28,7 +28,7 @@ def test_the_hash_is_sha256():
 
 @pytest.mark.parametrize("token", ["secret", "grün"])
 def test_known(table, token):
-    assert table.find(token_hash(token)).digest == token_hash(token)
+    assert table.find(token_hash(token)).spec.token == token
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_children_go_with_their_parent(table):
     parent = table.add(forward("parent"), Grant())
     child = table.add(forward("child"), Grant(), parent.grant)
     table.remove(parent)
-    assert table.find(child.digest) is None
+    assert table.get(child.spec.fingerprint) is None
     assert len(list(table)) == 2
     table.remove(parent)
     table.remove(child)
@@ -72,7 +72,7 @@ def test_children_go_with_their_parent(table):
 def test_a_parent_outlives_its_child(table):
     parent = table.add(forward("parent"), Grant())
     table.remove(table.add(forward("child"), Grant(), parent.grant))
-    assert table.find(parent.digest) is parent
+    assert table.get(parent.spec.fingerprint) is parent
 
 
 def test_no_token_is_shown():
