@@ -1,7 +1,7 @@
 """The matrix: in which mode who plays which part with whom, and what the peers themselves can't do.
 
 `CELLS` has every way to hand out the parts of a mode to us and one peer, the peer with itself included (it is the
-peer or its driver that fails there, and not us), and mixes of two peers with our server between them.
+peer or its driver that fails there, and not us), and mixes of two peers.
 
 `LIMITS` is the only place that knows of a peer's own faults. A limit belongs to the part in which the peer has it:
 the *entry* has the SOCKS port, the *exit* dials, the *switch* is the server between the two. Tests expect that what
@@ -10,7 +10,7 @@ is limited fails, so that a line that is no longer true fails too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Final
@@ -19,6 +19,9 @@ from tests.interop import checks as c
 from tests.interop.peer import OURS, PEERS, Ourselves, Peer
 
 Player = Peer | Ourselves
+
+_GO_1_9, _GO_1_10_1, _GO_1_10_3, _PYWSSOCKS = PEERS
+_GO = (_GO_1_9, _GO_1_10_1, _GO_1_10_3)
 
 
 @dataclass(frozen=True)
@@ -66,18 +69,7 @@ class Cell:
         return self.players[0] if self.mode.switched else None
 
     @property
-    def pair(self) -> Player | None:
-        """The entry, where who is next to it is a peer too."""
-        return self.entry if OURS not in (self.entry, self._inward[1]) else None
-
-    @property
-    def beyond_us(self) -> Player | None:
-        """The first peer behind our entry."""
-        peers = (player for player in self._inward if player is not OURS)
-        return next(peers, None) if self.entry is OURS else None
-
-    @property
-    def _inward(self) -> tuple[Player, ...]:
+    def inward(self) -> tuple[Player, ...]:
         """The players from the entry to the exit."""
         return (self.entry, self.switch, self.exit) if self.switch else (self.entry, self.exit)
 
@@ -92,10 +84,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Limit:
-    """What `peers` can't do in the part `where` of a pairing, in words for whom reads the matrix."""
+    """What `peers` can't do where `who` finds them in a cell, in words for whom reads the matrix."""
 
     peers: tuple[Peer, ...]
-    where: str
+    who: Callable[[Cell], Player | None]
     checks: tuple[c.Check, ...]
     reason: str
     sure: bool = True
@@ -104,9 +96,33 @@ class Limit:
     """Only with it, only without it, or in both."""
 
     def holds(self, cell: Cell, check: c.Check) -> bool:
-        player = getattr(cell, self.where)
         mode_fits = self.fast_open in (None, cell.mode.fast_open)
-        return mode_fits and player in self.peers and check in self.checks
+        return mode_fits and check in self.checks and self.who(cell) in self.peers
+
+
+def _entry(cell: Cell) -> Player | None:
+    return cell.entry
+
+
+def _exit(cell: Cell) -> Player | None:
+    return cell.exit
+
+
+def _switch(cell: Cell) -> Player | None:
+    return cell.switch
+
+
+def _entry_beside_a_peer(cell: Cell) -> Player | None:
+    return cell.entry if OURS not in cell.inward[:2] else None
+
+
+def _first_behind_our_entry(cell: Cell) -> Player | None:
+    peers = (player for player in cell.inward if player is not OURS)
+    return next(peers, None) if cell.entry is OURS else None
+
+
+def _client_of_a_newer_server(cell: Cell) -> Player | None:
+    return cell.players[1] if cell.players[0] in (_GO_1_10_1, _GO_1_10_3) else None
 
 
 _DIRECT = (
@@ -117,9 +133,6 @@ _SWITCHED = (
     Mode("agent", ("agent_server", "provider", "connector"), entry=2, exit=1),
     Mode("autonomy", ("autonomy_server", "provider", "connector"), entry=2, exit=1),
 )
-
-_GO_1_9, _GO_1_10_1, _GO_1_10_3, _PYWSSOCKS = PEERS
-_GO = (_GO_1_9, _GO_1_10_1, _GO_1_10_3)
 
 
 def _fast_open(mode: Mode) -> Mode:
@@ -135,6 +148,8 @@ def _cells() -> Iterator[Cell]:
         if mode.switched:
             for far, near in ((_GO_1_10_3, _PYWSSOCKS), (_PYWSSOCKS, _GO_1_10_3)):
                 yield Cell(mode, (OURS, far, near))
+        else:
+            yield Cell(mode, (_GO_1_10_3, _PYWSSOCKS))
 
 
 def _either(peer: Peer) -> tuple[Player, Player]:
@@ -152,43 +167,49 @@ def _fast_open_cells() -> Iterator[Cell]:
 CELLS: Final = (*_cells(), *_fast_open_cells())
 
 LIMITS: Final = (
-    Limit((_PYWSSOCKS,), "entry", c.FAST_OPEN_CHECKS, "pywssocks has no fast open", fast_open=True),
-    Limit((_PYWSSOCKS,), "entry", (c.udp_to_ipv6,), "pywssocks takes no datagrams to IPv6 addresses"),
-    Limit((_PYWSSOCKS,), "exit", (c.udp_to_ipv6,), "pywssocks sends datagrams over IPv4 only"),
     Limit(
         (_PYWSSOCKS,),
-        "switch",
+        _client_of_a_newer_server,
+        c.CHECKS,
+        "pywssocks and LinkSocks 1.10 do not understand each other: it knows protocol 0x01 only",
+    ),
+    Limit((_PYWSSOCKS,), _entry, c.FAST_OPEN_CHECKS, "pywssocks has no fast open", fast_open=True),
+    Limit((_PYWSSOCKS,), _entry, (c.udp_to_ipv6,), "pywssocks takes no datagrams to IPv6 addresses"),
+    Limit((_PYWSSOCKS,), _exit, (c.udp_to_ipv6,), "pywssocks sends datagrams over IPv4 only"),
+    Limit(
+        (_PYWSSOCKS,),
+        _switch,
         (c.close_reaches_application,),
         "a pywssocks server does not tell the connector that the target closed",
     ),
     Limit(
         _GO,
-        "switch",
+        _switch,
         (c.close_reaches_target, c.abort_reaches_target),
         "a LinkSocks server does not tell the provider that the application closed",
     ),
     Limit(
         _GO,
-        "exit",
+        _exit,
         (c.close_reaches_target, c.abort_reaches_target),
         "LinkSocks keeps a target's connection for 5 s or more after the application closed",
     ),
     Limit(
         _GO,
-        "entry",
+        _entry,
         (c.close_reaches_application,),
         "LinkSocks keeps an application's connection for 5 s or more after the target closed",
     ),
     Limit(
         PEERS,
-        "beyond_us",
+        _first_behind_our_entry,
         (c.close_reaches_target,),
         "the peer knows no half of a connection, so our end holds the application's close back for up to 10 s, "
         "for an answer that may still come; a reset it passes on at once",
     ),
     Limit(
         PEERS,
-        "pair",
+        _entry_beside_a_peer,
         (c.greeting,),
         "a peer's entry may lose what a target says at once, or refuse the connection, when its neighbour sends that "
         "together with the answer to the connect, as peers do",
@@ -196,7 +217,7 @@ LIMITS: Final = (
     ),
     Limit(
         PEERS,
-        "entry",
+        _entry,
         (c.half_close,),
         "the peer ends the whole connection when the application ends its half",
         sure=False,

@@ -10,7 +10,7 @@ role               what it is                                                  o
 `reverse_server`   has a SOCKS port for its providers, open from the first on  `socks_port`, `fast_open`
 `agent_server`     stands between providers and connectors                     `connector_token`, `socks_port`
 `autonomy_server`  the same, the providers bring the connector tokens
-`client`           has a SOCKS port, open on return                            `socks_port`, `fast_open`, `reconnect`
+`client`           has a SOCKS port, open on return                            `socks_port`, `fast_open`
 `connector`        the same, at an agent or autonomy server                    as `client`
 `provider`         dials for others; logged in on return                       `connector_token`
 =================  ==========================================================  ======================================
@@ -88,12 +88,23 @@ class Ourselves:
     @contextmanager
     def play(self, role: str, **options: Option) -> Iterator[Process]:
         """Our command for `role`, ready. A reverse server's SOCKS port may open later, as with the peers."""
-        ready = _READY[role]
-        if role == "provider" and "connector_token" in options:
-            ready = r"lets connectors in"
-        with linksocks(*_COMMANDS[role], *_flags(role, options)) as process:
-            process.wait_line(ready)
+        with linksocks(*self.command(role, **options)) as process:
+            brings_token = role == "provider" and "connector_token" in options
+            process.wait_line("lets connectors in" if brings_token else _READY[role])
             yield process
+
+    @staticmethod
+    def command(role: str, **options: Option) -> list[str]:
+        """The command line for `role`."""
+        port = options.pop("ws_port")
+        if role.endswith("server"):
+            argv = [*_COMMANDS[role], "--ws-host", "127.0.0.1", "--ws-port", str(port)]
+        else:
+            argv = [*_COMMANDS[role], "--url", f"ws://127.0.0.1:{port}"]
+        for name, value in options.items():
+            flag = f"--{name.replace('_', '-')}"
+            argv += [flag] if value is True else [flag, str(value)]
+        return argv
 
 
 _COMMANDS: Final = {
@@ -116,19 +127,6 @@ _READY: Final = {
     "provider": r"logged in at",
 }
 """What a command logs when it has taken its role."""
-
-
-def _flags(role: str, options: dict[str, Option]) -> list[str]:
-    rest = dict(options)
-    port = rest.pop("ws_port")
-    flags = ["--ws-host", "127.0.0.1", "--ws-port", str(port)]
-    if "server" not in role:
-        flags = ["--url", f"ws://127.0.0.1:{port}"]
-        rest.pop("reconnect", None)  # ours always does
-    for name, value in rest.items():
-        flag = f"--{name.replace('_', '-')}"
-        flags += [flag] if value is True else [flag, str(value)]
-    return flags
 
 
 OURS: Final = Ourselves()

@@ -36,7 +36,7 @@ def runs(request: pytest.FixtureRequest, http: HttpTarget) -> Iterator[Runs]:
         runs.stop()
 
 
-@pytest.mark.parametrize(("cell", "check"), _all())
+@pytest.mark.parametrize(("cell", "check"), list(_all()))
 def test_pairing(
     cell: Cell, check: Check, runs: Runs, record_property: Callable[[str, object], None]
 ) -> None:
