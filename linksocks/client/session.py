@@ -23,6 +23,7 @@ from linksocks.errors import AuthError, LinkError
 from linksocks.net.connect import Handshake, Upgraded, connect
 from linksocks.net.proxies import ProxyUrl, environment_proxy
 from linksocks.net.resolve import Resolver
+from linksocks.net.sockets import shown
 from linksocks.net.tls import client_context
 from linksocks.net.upstream import egress
 from linksocks.tunnel.link import NOBODY, Acceptor, Handler, Link
@@ -83,6 +84,8 @@ class Session:
         self._url = server_url(uplink.url)
         self._context = client_context(uplink.ca_file)
         proxy = uplink.proxy or (self._environment_proxy() if uplink.env_proxy else None)
+        if proxy:
+            log.info("the way to the server is the proxy %s", shown((proxy.host, proxy.port)))
         self._egress = egress(proxy, resolver)
         self._max_window = uplink.buffer_size
         self._extensions = offered(uplink.buffer_size)
