@@ -90,10 +90,10 @@ def opened(peer: Peer) -> tuple[DatagramChannel, Sink]:
 
 
 @contextmanager
-def accepted(kind: str = "ours", *, attach: bool = True) -> Iterator[tuple[Peer, Taken]]:
+def accepted(kind: str = "ours", *, attach: bool = True, client: bool = True) -> Iterator[tuple[Peer, Taken]]:
     """A peer that has opened the association A."""
     taken = Taken(attach=attach)
-    with Peer(kind, client=True, acceptor=taken) as peer:
+    with Peer(kind, client=client, acceptor=taken) as peer:
         peer.send(m.Connect(A, transport=UDP))
         assert peer.expect(m.ConnectResponse) == m.ConnectResponse(True, A)
         yield peer, taken
@@ -189,7 +189,7 @@ class TestOpenedByThePeer:
 
     def test_what_comes_early_waits_for_the_sink(self) -> None:
         """LinkSocks with fast open does not wait for the answer."""
-        with accepted(attach=False) as (peer, taken):
+        with accepted(attach=False, client=False) as (peer, taken):
             texts = [bytes([number]) * 60_000 for number in range(5)]
             for text in texts[:4]:
                 peer.send(out(text))
