@@ -50,11 +50,11 @@ class Outbound:
     def _has_room(self, channel: Channel | DatagramChannel) -> bool:
         """Whether one more may begin; else it is refused."""
         if self._draining:
-            channel.refuse(DialError(Cause.GENERAL, "the server is stopping"))
+            channel.refuse(DialError(Cause.GENERAL, "the side that dials is stopping"))
             return False
         if len(self._relays) + len(self._associations) >= MAX_RELAYS:
             log.warning("refused a connection: %d are open", MAX_RELAYS)
-            channel.refuse(DialError(Cause.GENERAL, "the server has too many connections"))
+            channel.refuse(DialError(Cause.GENERAL, "the side that dials has too many connections"))
             return False
         return True
 
