@@ -19,7 +19,7 @@ import pytest
 from gevent import socket
 
 from tests.support.cable import Cable, Wire
-from tests.support.flows import RESET, WHOLE, Flow, Memory, descriptors, eventually, rates
+from tests.support.flows import RESET, WHOLE, Baseline, Flow, Memory, descriptors, eventually, rates
 from tests.support.processes import Process, free_port, linksocks
 from tests.support.tunnels import Target, application, read_to_end, reset
 
@@ -203,7 +203,7 @@ class TestEnds:
 
     def test_the_three_thousandth_connection_is_as_quick_as_the_first(self, ends: Ends) -> None:
         """Each is closed by the target, and made when the one before it has ended."""
-        before = [descriptors(process) for process in ends.processes]
+        idle = Baseline(*ends.processes)
         laps = []
         for _ in range(6):
             since = time.monotonic()
@@ -214,23 +214,19 @@ class TestEnds:
                 app.close()
             laps.append(time.monotonic() - since)
         assert laps[-1] < 4 * laps[0]
-        self._all_closed(ends, before)
+        idle.wait()
 
     def test_five_hundred_are_closed_at_once(self, ends: Ends) -> None:
-        before = [descriptors(process) for process in ends.processes]
+        idle = Baseline(*ends.processes)
         pairs = [ends.join() for _ in range(500)]
-        for process, idle in zip(ends.processes, before, strict=True):
-            assert descriptors(process) >= idle + 500
+        for process in ends.processes:
+            assert descriptors(process) >= 500
         for _, conn in pairs:
             conn.close()
         for app, _ in pairs:
             assert app.recv(1) == b""
             app.close()
-        self._all_closed(ends, before)
-
-    @staticmethod
-    def _all_closed(ends: Ends, before: list[int]) -> None:
-        eventually(lambda: [descriptors(process) for process in ends.processes] <= before, *ends.processes)
+        idle.wait()
 
 
 class TestSeveralLinks:

@@ -18,7 +18,7 @@ import pytest
 from gevent import socket
 
 from tests.support.chains import LENT, Chain, Ends, stopped
-from tests.support.flows import WHOLE, Flow, Memory, descriptors, eventually
+from tests.support.flows import WHOLE, Baseline, Flow, Memory, eventually
 from tests.support.tunnels import Target, read_to_end, reset
 
 MIB = 1024 * 1024
@@ -100,7 +100,7 @@ class TestEnds:
 
 def test_a_thousand_connections_leave_nothing(chain: Chain, target: Target) -> None:
     """A third is ended in good order, a third is cut by one side or the other, a third is left in the middle."""
-    before = [descriptors(process) for process in chain.processes]
+    idle = Baseline(*chain.processes)
 
     def visit(number: int) -> None:
         app, conn = join_as(chain, target, "application" if number % 2 else "target")
@@ -126,7 +126,7 @@ def test_a_thousand_connections_leave_nothing(chain: Chain, target: Target) -> N
         app.close()
         assert conn.recv(1) == b""
         conn.close()
-    eventually(lambda: [descriptors(process) for process in chain.processes] <= before, *chain.processes)
+    idle.wait()
 
 
 @pytest.fixture(scope="module", params=["agent", "autonomy"])

@@ -34,8 +34,8 @@ class Wire:
 class Cable:
     """Relays connections to `far_port` of this machine; `wires` are those that there are, the oldest first."""
 
-    def __init__(self, far_port: int) -> None:
-        self._far_port = far_port
+    def __init__(self, far_port: int = 0) -> None:
+        self.far_port = far_port
         self.wires: list[Wire] = []
         self._server = StreamServer(("127.0.0.1", 0), self._serve)
         self.port = 0
@@ -51,7 +51,7 @@ class Cable:
         self._server.stop(timeout=1)
 
     def _serve(self, near: socket.socket, _address: object) -> None:
-        wire = Wire(near, socket.create_connection(("127.0.0.1", self._far_port)))
+        wire = Wire(near, socket.create_connection(("127.0.0.1", self.far_port)))
         self.wires.append(wire)
         try:
             wire.run()

@@ -25,6 +25,7 @@ import gevent
 from gevent import socket
 
 from tests.support import socks
+from tests.support.cable import Cable
 from tests.support.flows import eventually
 from tests.support.processes import PATIENCE, Process, linksocks
 from tests.support.targets import EchoTarget
@@ -51,11 +52,17 @@ class Chain:
     """The processes of `mode`, with one provider and one port for applications at `socks_port`.
 
     `entry` are flags for whoever has that port, `server` for the server; `pace` is Python that each process runs
-    first, to make a constant small.
+    first, to make a constant small. All links go through `cable` where there is one, the first provider's first.
     """
 
     def __init__(
-        self, mode: str, *, entry: Sequence[str] = (), server: Sequence[str] = (), pace: str = ""
+        self,
+        mode: str,
+        *,
+        entry: Sequence[str] = (),
+        server: Sequence[str] = (),
+        pace: str = "",
+        cable: Cable | None = None,
     ) -> None:
         self.mode = mode
         self.providers: list[Process] = []
@@ -63,6 +70,7 @@ class Chain:
         self._entry = tuple(entry)
         self._server = (*_SERVER[mode], *server)
         self._pace = pace
+        self._cable = cable
         self._stack = ExitStack()
         self._ended: list[Process] = []
         self.ws_port = 0
@@ -82,10 +90,13 @@ class Chain:
         self.socks_port = self.server_s_port() if self.mode == "reverse" else self.add_connector()
 
     def __exit__(self, kind: object, *exc: object) -> None:
-        self._stack.close()
-        if kind is None:
-            for process in (*self.processes, *self._ended):
-                assert "Traceback" not in process.output, process.output
+        with self._stack:
+            if kind is None:
+                for process in self.processes:
+                    process.send_signal(signal.SIGTERM)
+                eventually(lambda: not any(process.running for process in self.processes), *self.processes)
+        for process in (*self.processes, *self._ended):
+            assert "Traceback" not in process.output, process.output
 
     @property
     def processes(self) -> list[Process]:
@@ -105,18 +116,20 @@ class Chain:
             args += self._entry
         self.server = self._start(*args)
         self.ws_port = int(said(self.server, r"listening on 127\.0\.0\.1:(\d+)"))
+        if self._cable is not None:
+            self._cable.far_port = self.ws_port
 
-    def add_provider(self, ws_port: int = 0) -> Process:
-        """Another one, logged in; `ws_port` leads to the server."""
-        process = self._start("provider", "-t", TOKEN, *self._at(ws_port), *_PROVIDER.get(self.mode, ()))
+    def add_provider(self) -> Process:
+        """Another one, logged in."""
+        process = self._start("provider", "-t", TOKEN, "-u", self._url, *_PROVIDER.get(self.mode, ()))
         said(process, "logged in at")
         self.providers.append(process)
         return process
 
-    def add_connector(self, ws_port: int = 0) -> int:
+    def add_connector(self) -> int:
         """Another one, or in forward mode a client; its port."""
         command, token = ("client", TOKEN) if self.mode == "forward" else ("connector", CONNECTOR_TOKEN)
-        args = [command, "-t", token, *self._at(ws_port), "-p", "0", *self._entry]
+        args = [command, "-t", token, "-u", self._url, "-p", "0", *self._entry]
         if self.mode == "autonomy":  # its token is only known once the provider has said it
             args.append("--retry-auth")
         process = self._start(*args)
@@ -127,8 +140,10 @@ class Chain:
         """Where it takes applications."""
         return int(said(connector, r"SOCKS5.* on 127\.0\.0\.1:(\d+)"))
 
-    def killed(self, process: Process) -> None:
-        """`process` was killed, and is no part of this any more."""
+    def kill(self, process: Process) -> None:
+        """Kills `process`, which is no part of this any more."""
+        process.send_signal(signal.SIGKILL)
+        eventually(lambda: not process.running)
         for role in (self.providers, self.connectors):
             if process in role:
                 role.remove(process)
@@ -147,12 +162,13 @@ class Chain:
 
     def works(self, echo: EchoTarget) -> None:
         """A new connection goes through."""
-        with self.connect(echo.port) as app:
+        with application(self.socks_port, echo.port) as app:
             app.sendall(b"hello")
             assert socks.read_exactly(app, 5) == b"hello"
 
-    def _at(self, ws_port: int) -> tuple[str, str]:
-        return "-u", f"ws://127.0.0.1:{ws_port or self.ws_port}"
+    @property
+    def _url(self) -> str:
+        return f"ws://127.0.0.1:{self._cable.port if self._cable else self.ws_port}"
 
     def _start(self, *args: str) -> Process:
         if not self._pace:

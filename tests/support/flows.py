@@ -145,6 +145,17 @@ class Memory:
         raise AssertionError("the kernel does not tell the peak of resident memory")
 
 
+class Baseline:
+    """How many descriptors each of `processes` had open when this was made."""
+
+    def __init__(self, *processes: Process) -> None:
+        self._before = {process: descriptors(process) for process in processes}
+
+    def wait(self) -> None:
+        """Until none has more."""
+        eventually(lambda: all(descriptors(each) <= old for each, old in self._before.items()), *self._before)
+
+
 def descriptors(process: Process) -> int:
     """How many a process has open."""
     return len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
