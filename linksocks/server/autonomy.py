@@ -45,7 +45,8 @@ class Autonomy(Grant):
         """See Grant."""
         provider = self._providers.get(instance)
         if provider is None:
-            provider = self._providers[instance] = _Provider(self, self._tokens, Group(self._connector_wait))
+            group = Group(self._connector_wait)
+            provider = self._providers[instance] = _Provider(self, self._tokens, group, self._give_up)
         provider.stay()
         link = make(NOBODY, provider.group, provider.manage)
         try:
@@ -66,6 +67,15 @@ class Autonomy(Grant):
         for instance in list(self._providers):
             self._forget(instance)
 
+    def _give_up(self, digest: str) -> bool:
+        """Whether a token is free again that belonged to a provider which is not there.
+
+        It died and was started anew, as another instance: who knows both tokens of a provider takes its place.
+        """
+        return any(
+            not provider.group.providers and provider.lose(digest) for provider in self._providers.values()
+        )
+
     def _forget(self, instance: bytes) -> None:
         self._providers.pop(instance).end()
 
@@ -73,8 +83,11 @@ class Autonomy(Grant):
 class _Provider:
     """One instance: its links are in `group`, its connector tokens are children of `grant`."""
 
-    def __init__(self, grant: Grant, tokens: TokenTable, group: Group) -> None:
+    def __init__(
+        self, grant: Grant, tokens: TokenTable, group: Group, give_up: Callable[[str], bool]
+    ) -> None:
         self.group = group
+        self._give_up = give_up
         self._grant = grant
         self._tokens = tokens
         self._own: dict[str, Token] = {}  # by the hash
@@ -115,7 +128,7 @@ class _Provider:
         if digest not in self._own:
             if len(self._own) >= MAX_TOKENS:
                 raise ConfigError(f"a provider may have {MAX_TOKENS} connector tokens")
-            if self._tokens.find(digest) is not None:
+            if self._tokens.find(digest) is not None and not self._give_up(digest):
                 raise ConfigError("connector token already exists")
             self._own[digest] = self._tokens.add(
                 TokenSpec(Kind.CONNECTOR, token), Connector(self.group), self._grant
@@ -123,11 +136,16 @@ class _Provider:
         return token
 
     def _remove(self, token: str) -> str:
-        own = self._own.pop(token_hash(token), None)
-        if own is None:
+        if not self.lose(token_hash(token)):
             raise ConfigError("this provider has no such connector token")
-        self._tokens.remove(own)
         return token
+
+    def lose(self, digest: str) -> bool:
+        """A token goes, and whom it let in. Whether it was ours."""
+        own = self._own.pop(digest, None)
+        if own is not None:
+            self._tokens.remove(own)
+        return own is not None
 
 
 _OPERATIONS: Final = {m.Operation.ADD: _Provider._add, m.Operation.REMOVE: _Provider._remove}

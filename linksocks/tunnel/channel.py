@@ -121,6 +121,7 @@ class Channel:
         self._limit = terms.extensions.window  # _sent may grow up to here
         self._farewell: EndOfStream | Disconnect | None = None  # it follows when _outgoing is out
         self._outgoing_ended = False
+        self._held = False  # nothing may follow our request before its answer
 
         self._window = terms.first_window if self.flow else terms.max_window
         self._received = 0
@@ -143,8 +144,12 @@ class Channel:
         self.await_answer(timeout)
 
     def begin(self, host: str, port: int) -> None:
-        """Asks the peer to dial. What is sent from now on follows the request; `await_answer` must be called."""
+        """Asks the peer to dial; `await_answer` must be called.
+
+        What is sent from now on follows the request at once, or waits for the answer where it would be lost.
+        """
         self._answer = AsyncResult()
+        self._held = self._carrier.terms.early_data_is_lost
         self.target = host, port
         self._carrier.send(Connect(self.id, host, port))
 
@@ -251,6 +256,8 @@ class Channel:
 
     def take(self, limit: int) -> Sequence[Buffer] | None:
         """The next message on the wire: data as far as `limit` and credit go, or the end."""
+        if self._held:
+            return None
         if self._outgoing:
             size = min(len(self._outgoing), limit)
             if self.flow:
@@ -291,6 +298,10 @@ class Channel:
             self._answer.set(answer)
             if not answer.success:
                 self._break(answer.error)
+            elif self._held:
+                self._held = False
+                if self.pending:
+                    self._carrier.offer(self)
         elif not answer.success:  # no peer of ours says so after a success; nothing can follow it
             self.on_lost(answer.error)
 

@@ -161,13 +161,13 @@ class Inbound:
             relay = Relay(channel, patient=True)
             log.debug("%s: connecting to %s", peer, shown((request.host, request.port)))
             channel.begin(request.host, request.port)
-            watcher = None
-            if self._fast_open:
-                watcher = spawn(f"answer for {peer}", _reset_unless_answered, channel, relay, peer)
-            else:
+            if not self._fast_open:
                 channel.await_answer(ANSWER_TIMEOUT)
+            watcher = None
             try:
                 sock.sendall(front.success())
+                if self._fast_open:
+                    watcher = spawn(f"answer for {peer}", _reset_unless_answered, channel, relay, peer)
                 relay.run(sock, front.leftover)
             except (OSError, gevent.GreenletExit):
                 channel.abort("the application is gone")

@@ -156,11 +156,8 @@ class _Pair:
         answer = _Way(opened, patient=False)
         opened.gone.rawlink(self._on_gone)
         opened.begin(host, port)
-        if not link.terms.early_data_is_lost:
-            self._request.start(opened)
+        self._request.start(opened)
         opened.await_answer(ANSWER_TIMEOUT)
-        if link.terms.early_data_is_lost:
-            self._request.start(opened)
         try:
             self.asked.accept()
         finally:

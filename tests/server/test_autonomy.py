@@ -138,6 +138,17 @@ class TestAProviderThatLeaves:
                     again.send(m.ConnectResponse(False, request.channel, "no"))
                     assert near.expect(m.ConnectResponse).error == "no"
 
+    def test_is_replaced_by_one_that_knows_its_tokens(self) -> None:
+        """It was killed and started anew: as another instance."""
+        with autonomous() as server:
+            with provider(server) as hand:
+                asked(hand, "x", ADD)
+            with connector(server, "x") as near, provider(server, b"2" * 16) as anew:
+                assert asked(anew, "x", ADD).success
+                assert near.closed().code == 1008  # its group is gone; it logs in again
+                with connector(server, "x"):
+                    assert anew.expect(m.Partners).count == 1
+
     def test_is_gone_for_good_after_a_while(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(autonomy, "ABSENCE", 0.05)
         with autonomous() as server, provider(server, b"2" * 16) as other:
