@@ -5,6 +5,7 @@
     LinkSocksError
     ├── ConfigError             a flag, variable, INI key or file is wrong; names it and what was expected
     ├── ListenError             a local port can't be opened
+    ├── StateError              the state file can't be read or written
     ├── ProtocolError           bytes from the other side break a protocol; `.reason` says how
     │   ├── MessageError        ... a LinkSocks message (PROTOCOL section 1)
     │   ├── FrameError          ... a WebSocket frame (RFC 6455); `.code` is the close code to answer
@@ -48,6 +49,10 @@ class ConfigError(LinkSocksError):
 
 class ListenError(LinkSocksError):
     """A local port can't be opened."""
+
+
+class StateError(LinkSocksError):
+    """The state file can't be read or written; the message names it and says what to do."""
 
 
 class ProtocolError(LinkSocksError):

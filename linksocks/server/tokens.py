@@ -12,7 +12,7 @@ from typing import Final, Protocol, TypeAlias
 
 from linksocks.errors import ConfigError
 from linksocks.server.groups import Group
-from linksocks.server.specs import TokenSpec
+from linksocks.server.specs import Kind, TokenSpec
 from linksocks.tunnel.link import Acceptor, Link
 from linksocks.wire.auth import fingerprint, token_hash
 from linksocks.wire.frames import CloseCode
@@ -87,7 +87,9 @@ class TokenTable:
         if not spec.known_by and spec.token in ("", RESERVED):
             raise ConfigError(f"a token can't be empty or {RESERVED!r}, which is reserved")
         if self.get(spec.fingerprint) is not None:
-            raise ConfigError("token already exists")
+            raise ConfigError(
+                "connector token already exists" if spec.kind is Kind.CONNECTOR else "token already exists"
+            )
 
     def add(self, spec: TokenSpec, grant: Grant, parent: Grant | None = None) -> Token:
         """Accepts a token. Raises ConfigError."""

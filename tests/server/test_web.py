@@ -16,7 +16,7 @@ def client():
 def test_the_banner(client):
     answer = client.get("/")
     assert answer.status_code == 200
-    assert answer.text == f"LinkSocks {__version__} is running, but API is not enabled.\n"
+    assert answer.text == f"LinkSocks v{__version__} is running, but API is not enabled.\n"
     assert answer.content_type == "text/plain; charset=utf-8"
 
 

@@ -1,0 +1,34 @@
+"""The API: an operator's programs make and remove tokens, see who is connected, and disconnect them.
+
+========== ==========================================================================================
+module     its pages
+========== ==========================================================================================
+linksocks  /api/status, /api/token: those of LinkSocks 1.10.3 (PROTOCOL section 5)
+rusocks    /api/tokens, /api/connectors: those of rusocks
+clients    /api/clients
+process    /api/reload, /api/openapi.json
+========== ==========================================================================================
+
+Below them: `guard` lets in whom, `bodies` and `tokens` read what is asked for, `answers` says what came of it.
+`document` describes all pages (OpenAPI 3.1); a test holds it against the application.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from flask import Blueprint
+
+from linksocks.server.api import clients, linksocks, process, rusocks
+from linksocks.server.api.controls import Controls
+from linksocks.server.api.guard import Guard
+
+
+def create_api(controls: Controls, keys: Iterable[str]) -> Blueprint:
+    """All pages, for whom has one of `keys`."""
+    api = Blueprint("api", __name__)
+    # Of the whole application: who has no key does not learn which pages there are.
+    api.before_app_request(Guard(keys).check)
+    for module in (linksocks, rusocks, clients, process):
+        module.add_pages(api, controls)
+    return api
