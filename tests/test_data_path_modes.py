@@ -17,6 +17,7 @@ import gevent
 import pytest
 from gevent import socket
 
+from tests.support import socks
 from tests.support.chains import LENT, Chain, Ends, stopped
 from tests.support.flows import WHOLE, Baseline, Flow, Memory, eventually
 from tests.support.tunnels import Target, read_to_end, reset
@@ -98,6 +99,24 @@ class TestEnds:
         assert time.monotonic() - since < 3
 
 
+@pytest.mark.parametrize(("size", "most"), [(20_000, 0.04), (300_000, 0.2)])
+def test_an_answer_is_not_kept_for_more_to_come(chain: Chain, target: Target, size: int, most: float) -> None:
+    """Of many rounds the quick ones count: no load makes a timer on the way shorter than it is."""
+    rounds = []
+    app, conn = chain.join(target)
+    for _ in range(40):
+        since = time.monotonic()
+        app.sendall(b"request")
+        assert conn.recv(7) == b"request"
+        answering = gevent.spawn(conn.sendall, bytes(size))
+        socks.read_exactly(app, size)
+        rounds.append(time.monotonic() - since)
+        answering.get()
+    app.close()
+    conn.close()
+    assert statistics.quantiles(rounds[20:], n=4)[0] < most
+
+
 def test_a_thousand_connections_leave_nothing(chain: Chain, target: Target) -> None:
     """A third is ended in good order, a third is cut by one side or the other, a third is left in the middle."""
     idle = Baseline(*chain.processes)
@@ -135,6 +154,20 @@ def switched(request: pytest.FixtureRequest) -> Iterator[Chain]:
     with Chain(request.param) as chain:
         chain.add_connector()
         yield chain
+
+
+def test_each_connector_gets_its_own_bytes(switched: Chain, target: Target) -> None:
+    """From their first second on, and many at once: every block bears the key of its stream."""
+    newest = switched.add_connector()
+    with ExitStack() as stack:
+        flows = [
+            Flow(next(_keys), *_join(switched, target, way, port), 2_000_000)
+            for port in (switched.socks_port, newest)
+            for way in ("download", "upload") * 5
+        ]
+        for flow in flows:
+            stack.callback(flow.start().close)
+        assert [flow.wait() for flow in flows] == [WHOLE] * 20
 
 
 class TestStandstill:

@@ -12,11 +12,14 @@ from tests.support.tunnels import reset
 
 
 class Wire:
-    """One relayed connection."""
+    """One relayed connection, which carries `rate` bytes per second each way, or with 0 all that it can."""
 
-    def __init__(self, near: socket.socket, far: socket.socket) -> None:
+    def __init__(self, near: socket.socket, far: socket.socket, rate: int) -> None:
+        self.carried = 0
+        """Bytes, both ways together."""
         self._ends = near, far
-        self._greenlets = [gevent.spawn(_copy, near, far), gevent.spawn(_copy, far, near)]
+        self._rate = rate
+        self._greenlets = [gevent.spawn(self._copy, near, far), gevent.spawn(self._copy, far, near)]
 
     def run(self) -> None:
         """Until one side has ended."""
@@ -30,12 +33,26 @@ class Wire:
             if sock.fileno() >= 0:
                 reset(sock)
 
+    def _copy(self, source: socket.socket, sink: socket.socket) -> None:
+        try:
+            while data := source.recv(self._rate // 20 or 64 * 1024):
+                sink.sendall(data)
+                self.carried += len(data)
+                if self._rate:
+                    gevent.sleep(len(data) / self._rate)
+        except OSError:
+            pass
+
 
 class Cable:
-    """Relays connections to `far_port` of this machine; `wires` are those that there are, the oldest first."""
+    """Relays connections to `far_port` of this machine; `wires` are those that there are, the oldest first.
 
-    def __init__(self, far_port: int = 0) -> None:
+    `rate` is that of each wire; one that is slow holds little besides.
+    """
+
+    def __init__(self, far_port: int = 0, rate: int = 0) -> None:
         self.far_port = far_port
+        self._rate = rate
         self.wires: list[Wire] = []
         self._server = StreamServer(("127.0.0.1", 0), self._serve)
         self.port = 0
@@ -51,17 +68,15 @@ class Cable:
         self._server.stop(timeout=1)
 
     def _serve(self, near: socket.socket, _address: object) -> None:
-        wire = Wire(near, socket.create_connection(("127.0.0.1", self.far_port)))
+        far = socket.socket()
+        if self._rate:
+            for sock in (near, far):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
+        far.connect(("127.0.0.1", self.far_port))
+        wire = Wire(near, far, self._rate)
         self.wires.append(wire)
         try:
             wire.run()
         finally:
             self.wires.remove(wire)
-
-
-def _copy(source: socket.socket, sink: socket.socket) -> None:
-    try:
-        while data := source.recv(64 * 1024):
-            sink.sendall(data)
-    except OSError:
-        pass
