@@ -128,11 +128,14 @@ def _run(config: Config) -> int:
 
 
 def _server(config: Config, made: Secret) -> Role:
+    from linksocks.net.certificate import Certificate  # noqa: PLC0415
     from linksocks.server.role import ServerRole  # noqa: PLC0415
 
+    pair = config["tls-cert"], config["tls-key"]
     role = ServerRole(
         ws_host=config["ws-host"],
         ws_port=config["ws-port"],
+        certificate=Certificate(*pair, config["tls-client-ca"]) if all(pair) else None,
         buffer_size=config["buffer-size"],
         socks_host=config["socks-host"],
         port_pool=config["port-pool"],
@@ -198,6 +201,7 @@ def _provider(config: Config) -> Role:
 
 def _uplink(config: Config) -> Uplink:
     from linksocks.client.session import USER_AGENT, Uplink  # noqa: PLC0415
+    from linksocks.net.trust import Trust  # noqa: PLC0415
 
     token: Secret = config["token"]
     return Uplink(
@@ -207,7 +211,13 @@ def _uplink(config: Config) -> Uplink:
         reconnect=not config["no-reconnect"],
         retry_auth=config["retry-auth"],
         buffer_size=config["buffer-size"],
-        ca_file=config["ca-file"],
+        trust=Trust(
+            ca_file=config["ca-file"],
+            insecure=config["insecure"],
+            pin=config["tls-pin"],
+            client_cert=config["tls-client-cert"],
+            client_key=config["tls-client-key"],
+        ),
         # A provider has it for its targets.
         proxy=None if config["reverse"] else config["upstream-proxy"],
         env_proxy=not config["no-env-proxy"],

@@ -19,12 +19,12 @@ from gevent.lock import Semaphore
 
 from linksocks.client.login import ANONYMOUS, Welcome, log_in
 from linksocks.client.url import LOGIN_PATH, says_login, server_url, with_login
-from linksocks.errors import AuthError, LinkError
+from linksocks.errors import AuthError, ConfigError, LinkError
 from linksocks.net.connect import Handshake, Upgraded, connect
 from linksocks.net.proxies import ProxyUrl, environment_proxy
 from linksocks.net.resolve import Resolver
 from linksocks.net.sockets import shown
-from linksocks.net.tls import client_context
+from linksocks.net.trust import TlsClient, Trust
 from linksocks.net.upstream import egress
 from linksocks.tunnel.link import NOBODY, Acceptor, Handler, Link
 from linksocks.tunnel.terms import Terms, offered
@@ -55,8 +55,8 @@ class Uplink:
     """Bytes held for one channel."""
     threads: int = 1
     """Links at once."""
-    ca_file: str = ""
-    """PEM authorities to trust instead of the system's."""
+    trust: Trust = field(default_factory=Trust)
+    """What a wss:// server must show."""
     proxy: ProxyUrl | None = None
     """The way to the server; without one the environment's, if it has one and `env_proxy`."""
     env_proxy: bool = True
@@ -82,7 +82,7 @@ class Session:
         self, uplink: Uplink, resolver: Resolver, *, reverse: bool, recognised: bool = False
     ) -> None:
         self._url = server_url(uplink.url)
-        self._context = client_context(uplink.ca_file)
+        self._tls = _tls(uplink.trust, self._url.scheme)
         proxy = uplink.proxy or (self._environment_proxy() if uplink.env_proxy else None)
         if proxy:
             log.info("the way to the server is the proxy %s", shown((proxy.host, proxy.port)))
@@ -123,7 +123,7 @@ class Session:
         if self._by_url:
             instance = str(uuid.UUID(bytes=self._auth.instance))
             url = with_login(self._url, token_hash(self._auth.token), instance, reverse=self._auth.reverse)
-        return connect(url, self._handshake, self._egress, self._context, "server")
+        return connect(url, self._handshake, self._egress, self._tls, "server")
 
     def _environment_proxy(self) -> ProxyUrl | None:
         port = self._url.port or (443 if self._url.scheme == "wss" else 80)
@@ -142,3 +142,16 @@ class Session:
         if welcome.token:
             self._auth = replace(tried, token=welcome.token)
         return welcome
+
+
+def _tls(trust: Trust, scheme: str) -> TlsClient:
+    """Raises ConfigError, also where the user counts on what a plain connection does not have."""
+    if scheme == "ws" and (trust.pin or trust.client_cert):
+        flag = "--tls-pin" if trust.pin else "--tls-client-cert"
+        raise ConfigError(f"{flag}: has no effect on a ws:// URL, which means no TLS; give a wss:// URL")
+    if trust.insecure:
+        log.warning(
+            "--insecure: the server's certificate is not checked; who is on the way can read and change everything, "
+            "and learn the token"
+        )
+    return TlsClient(trust)

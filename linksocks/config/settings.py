@@ -93,6 +93,21 @@ SETTINGS = (
         environment="LINKSOCKS_WEBSOCKET_PORT",
     ),
     Setting(
+        "tls-cert",
+        SERVER,
+        v.FILE,
+        "serve wss:// and https:// with this certificate, PEM with its chain; a new file is noticed",
+        needs="tls-key",
+    ),
+    Setting("tls-key", SERVER, v.FILE, "PEM file of the certificate's key", needs="tls-cert"),
+    Setting(
+        "tls-client-ca",
+        SERVER,
+        v.FILE,
+        "let in only who has a certificate of an authority in this PEM file",
+        needs="tls-cert",
+    ),
+    Setting(
         "url",
         CLIENTS,
         v.URL,
@@ -105,6 +120,27 @@ SETTINGS = (
         CLIENTS,
         v.FILE,
         "PEM file of the authorities that may sign a wss:// server, instead of the system's",
+    ),
+    Setting(
+        "tls-pin",
+        CLIENTS,
+        v.FINGERPRINT,
+        "SHA-256 fingerprint that the wss:// server's certificate must have; stands in for all other checks of it, "
+        "unless --ca-file is given too",
+    ),
+    Setting(
+        "tls-client-cert",
+        CLIENTS,
+        v.FILE,
+        "PEM certificate to show to a wss:// server that asks for one",
+        needs="tls-client-key",
+    ),
+    Setting("tls-client-key", CLIENTS, v.FILE, "PEM file of its key", needs="tls-client-cert"),
+    Setting(
+        "insecure",
+        CLIENTS,
+        v.SWITCH,
+        "take any certificate of a wss:// server: who is on the way can read and change everything",
     ),
     Setting(
         "retry-auth", CLIENTS, v.SWITCH, "try again when the server refuses the token, instead of ending"

@@ -40,6 +40,7 @@ _OUR_HEADERS = {
     "transfer-encoding": "",
     HEADER.lower(): "",
 }
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _WORDS = {
     "1": True,
     "true": True,
@@ -175,6 +176,13 @@ def choice(*words: str) -> Kind:
     return Kind("WORD", " or ".join(words), parse)
 
 
+def _fingerprint(text: str) -> str:
+    digits = text.replace(":", "").lower()
+    if not _SHA256.fullmatch(digits):
+        raise ValueError("no SHA-256 in hex")
+    return digits
+
+
 _port = number(1, 65535, "").parse
 
 
@@ -212,5 +220,6 @@ CONNECTOR_TOKEN = Kind(
 PROXY = Kind("URL", "a proxy's address such as socks5h://host:1080", _proxy, absent=None, secret=True)
 HEADER_VALUE = Kind("TEXT", "printable ASCII", _header_value)
 HEADERS = Kind("LINE", "a header such as `Name: value`", _headers, absent=(), repeats=True, secret=True)
+FINGERPRINT = Kind("SHA256", "64 hex digits, with or without colons", _fingerprint)
 FILE = Kind("FILE", "the name of a file", _text, path=True)
 LIST = Kind("ITEM", "one or more values", lambda text: tuple(text.split()), absent=(), repeats=True)

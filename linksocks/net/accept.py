@@ -1,4 +1,5 @@
-"""The server's way to a WebSocket: pywsgi for HTTP, gevent-websocket for the upgrade, then our own `WebSocket`.
+"""The server's way to a WebSocket: TLS where there is a certificate, pywsgi for HTTP, gevent-websocket for the
+upgrade, then our own `WebSocket`.
 
 `/socket` and all below it are WebSocket, the rest goes to a WSGI application. A request and its answer have one
 deadline together, which an upgrade ends: slow heads, bodies that never come and idle keep-alive connections are cut.
@@ -9,21 +10,23 @@ from __future__ import annotations
 import base64
 import contextlib
 import logging
-import socket as stdlib_socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qs
 
 import gevent
-from gevent import socket
+from gevent import socket, ssl
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
 from geventwebsocket.handler import WebSocketHandler
 
+from linksocks.net.certificate import Certificate
 from linksocks.net.greenlets import name_current
+from linksocks.net.handshakes import Handshakes
 from linksocks.net.listen import PatientAccept
-from linksocks.net.sockets import shown
+from linksocks.net.sockets import cut, shown
+from linksocks.net.tls import end_tls
 from linksocks.net.websocket import MAX_LOGIN_MESSAGE, WebSocket
 from linksocks.wire.extensions import HEADER, Extensions, parse_extensions
 
@@ -53,7 +56,8 @@ class Accepted:
 class UpgradeServer(PatientAccept, WSGIServer):
     """Serves `application` and hands each WebSocket to `on_websocket`, in the connection's own greenlet.
 
-    The WebSocket ends when `on_websocket` returns. `extensions` is what we accept of what clients offer.
+    The WebSocket ends when `on_websocket` returns. `extensions` is what we accept of what clients offer. With a
+    `certificate` there is nothing without TLS.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class UpgradeServer(PatientAccept, WSGIServer):
         application: Callable[..., Any],
         on_websocket: Callable[[Accepted], None],
         extensions: Extensions,
+        certificate: Certificate | None = None,
     ) -> None:
         super().__init__(
             listener,
@@ -70,9 +75,17 @@ class UpgradeServer(PatientAccept, WSGIServer):
             spawn=Pool(),
             log=None,
             error_log=log,
+            environ={"wsgi.url_scheme": "https" if certificate else "http"},
         )
         self.on_websocket = on_websocket
         self.extensions = extensions
+        self._handshakes = Handshakes(certificate) if certificate else None
+
+    def handle(self, sock: socket.socket, address: Any) -> None:
+        """A connection, in its own greenlet. gevent's `ssl_context` would print a traceback for every stranger."""
+        secured = self._handshakes.perform(sock, shown(address)) if self._handshakes else sock
+        if secured is not None:
+            super().handle(secured, address)
 
 
 def _is_socket(path: str) -> bool:
@@ -102,11 +115,14 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]
         name_current(f"http {self._peer()}")
         # A timer and no gevent.Timeout: pywsgi's bare `except` would swallow that and answer 500.
         self._timer = gevent.get_hub().loop.timer(REQUEST_TIMEOUT)
-        self._timer.start(_cut, self.socket)
+        self._timer.start(cut, self.socket)
         try:
-            return super().handle_one_request()
+            more = super().handle_one_request()
         finally:
             self._timer.close()
+        if more is None:
+            end_tls(self.socket)
+        return more
 
     def handle(self) -> None:
         """As pywsgi, which does not expect that a client is gone when it gets its 400."""
@@ -186,7 +202,9 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]
     def _early(self) -> bytes:
         """What the buffered reader holds beyond the request: frames of a client that did not wait."""
         self.socket.settimeout(0.0)
-        early = bytes(self.rfile.peek())
+        early = b""
+        with contextlib.suppress(ssl.SSLWantReadError):  # nothing; a plain socket's reader says so otherwise
+            early = bytes(self.rfile.peek())
         self.rfile.close()
         return early
 
@@ -208,8 +226,3 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]
 
 def _nowhere(_frame: bytes) -> None:
     """Where gevent-websocket's connection writes the close frame that its finaliser sends."""
-
-
-def _cut(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        sock.shutdown(stdlib_socket.SHUT_RDWR)

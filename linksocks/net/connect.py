@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.cookies
 import re
+import ssl as stdlib_ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,13 +16,13 @@ from urllib.parse import SplitResult, urlsplit
 
 import gevent
 import websocket
-from gevent import socket, ssl
+from gevent import socket
 
 from linksocks.errors import Cause, DialError, LinkError
 from linksocks.net.egress import Egress
 from linksocks.net.redirect import MAX_REDIRECTS, STATUSES, follow, without_query
 from linksocks.net.sockets import shown
-from linksocks.net.tls import wrap_client
+from linksocks.net.trust import TlsClient, explained
 from linksocks.net.websocket import MAX_LOGIN_MESSAGE, WebSocket
 
 STEP_TIMEOUT: Final = 10.0
@@ -65,12 +66,13 @@ class Upgraded:
     headers: Mapping[str, str]
 
 
-def connect(url: str, handshake: Handshake, egress: Egress, context: ssl.SSLContext, name: str) -> Upgraded:
+def connect(url: str, handshake: Handshake, egress: Egress, tls: TlsClient, name: str) -> Upgraded:
     """Opens `url` (ws:// or wss://). Raises LinkError that names the step and does not show the query."""
     asked = at = urlsplit(url)
     for _ in range(1 + MAX_REDIRECTS):
-        said = handshake if at.hostname == asked.hostname else handshake.elsewhere()
-        sock = _reach(at, said, egress, context)
+        home = at.hostname == asked.hostname
+        said = handshake if home else handshake.elsewhere()
+        sock = _reach(at, said, egress, tls if home else tls.elsewhere())
         try:
             with _deadline("HTTP", _peer(at)):
                 status, headers = _upgrade(sock, at, said)
@@ -85,7 +87,7 @@ def connect(url: str, handshake: Handshake, egress: Egress, context: ssl.SSLCont
     raise LinkError(f"HTTP: {without_query(asked)} redirects more than {MAX_REDIRECTS} times")
 
 
-def _reach(url: SplitResult, handshake: Handshake, egress: Egress, context: ssl.SSLContext) -> socket.socket:
+def _reach(url: SplitResult, handshake: Handshake, egress: Egress, tls: TlsClient) -> socket.socket:
     """A connection to the server of `url`, with TLS where it says so. Raises LinkError."""
     host, port = _address(url)
     try:
@@ -97,7 +99,7 @@ def _reach(url: SplitResult, handshake: Handshake, egress: Egress, context: ssl.
         return sock
     try:
         with _deadline("TLS", _peer(url)):
-            return wrap_client(sock, context, handshake.tls_server_name or host)
+            return tls.wrap(sock, handshake.tls_server_name or host)
     except BaseException:
         sock.close()
         raise
@@ -138,6 +140,8 @@ def _upgrade(sock: socket.socket, url: SplitResult, handshake: Handshake) -> tup
         text = _quoted((error.resp_body or b"").decode(errors="replace"))
         said = f" ({text})" if text else ""
         raise LinkError(f"HTTP: {name} answered {error.status_code}{said}; {_ADVICE}") from error
+    except stdlib_ssl.SSLError as error:  # in TLS 1.3 a server judges our certificate after our handshake
+        raise explained(error, url.hostname or "") from error
     except (websocket.WebSocketException, OSError, ValueError, http.cookies.CookieError) as error:
         if client.handshake_response is None:
             raise LinkError(f"HTTP: {name}: {_quoted(str(error))}; {_ADVICE}") from error

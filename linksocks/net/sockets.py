@@ -38,6 +38,13 @@ def end_politely(sock: socket.socket, timeout: float) -> None:
             gevent.sleep(0)  # a socket that always has more would hold up the hub, the timeout's timer too
 
 
+def cut(sock: socket.socket) -> None:
+    """Ends both directions at once: who waits for `sock` wakes, and sees its end."""
+    with contextlib.suppress(OSError):
+        # The plain socket's method: SSLSocket's own drops the TLS object, and then ciphertext is read.
+        socket.socket.shutdown(sock, stdlib_socket.SHUT_RDWR)
+
+
 def reset_when_closed(sock: socket.socket) -> None:
     """What was sent can't be taken for the whole: `close` will reset the connection (RST)."""
     with contextlib.suppress(OSError):

@@ -20,7 +20,6 @@ In CLOSING nothing more is read as a message, and what the sources still hold is
 from __future__ import annotations
 
 import contextlib
-import socket as stdlib_socket
 from enum import Enum
 from typing import Final
 
@@ -30,7 +29,8 @@ from gevent import socket
 from linksocks.errors import FrameError, LinkClosed
 from linksocks.net.greenlets import Greenlet, spawn_later, within
 from linksocks.net.heartbeat import Heartbeat
-from linksocks.net.sockets import end_politely, tune
+from linksocks.net.sockets import cut, end_politely, tune
+from linksocks.net.tls import end_tls
 from linksocks.net.writer import Source, Writer
 from linksocks.wire.frames import CloseCode, Opcode, pack_close, parse_close
 from linksocks.wire.mask import Buffer
@@ -202,6 +202,8 @@ class WebSocket:
         try:
             self._writer.stop()
         finally:
+            if self._peer_closed:  # else what the peer got is not known to be all
+                end_tls(self._sock)
             self._sock.close()
 
     def _on_failure(self, error: OSError) -> None:
@@ -211,6 +213,4 @@ class WebSocket:
         """Ends it without the peer: the reader wakes, and finds the reason."""
         self._failure = self._failure or reason
         self._state = State.CLOSED
-        with contextlib.suppress(OSError):
-            # The plain socket's method: SSLSocket's own drops the TLS object, and then ciphertext is read.
-            socket.socket.shutdown(self._sock, stdlib_socket.SHUT_RDWR)
+        cut(self._sock)

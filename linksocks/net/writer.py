@@ -47,6 +47,9 @@ _ALONE: Final = 512 * 1024
 _BATCH: Final = 256 * 1024
 """Bytes after which a batch goes out: what is handed to the kernel can't be overtaken by a control message."""
 
+_TLS_PART: Final = 64 * 1024
+"""Bytes for OpenSSL at once. It says what the socket took when it took all, so a slow link would seem dead."""
+
 _BATCH_BUFFERS: Final = 512
 """Buffers in one batch; Linux takes 1,024 in one system call."""
 
@@ -251,9 +254,10 @@ class Writer:
     def _transmit(self, batch: list[Buffer]) -> None:
         """Writes all of it, as fast as the peer takes it. Raises OSError."""
         if self._tls:
-            batch = [b"".join(batch)]
+            batch = [memoryview(b"".join(batch))]
         while batch:
-            batch = self._after(batch, self._sock.send(batch[0]) if self._tls else self._sock.sendmsg(batch))
+            sent = self._sock.send(batch[0][:_TLS_PART]) if self._tls else self._sock.sendmsg(batch)
+            batch = self._after(batch, sent)
 
     def _after(self, batch: list[Buffer], sent: int) -> list[Buffer]:
         """What is left of `batch` behind its first `sent` bytes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -12,16 +12,20 @@ from gevent.event import Event
 
 from linksocks.errors import AuthError, ConfigError, LinkClosed, LinkError, ListenError
 from linksocks.net.accept import Accepted, UpgradeServer
+from linksocks.net.certificate import Certificate
 from linksocks.net.listen import bind, listen
 from linksocks.net.proxies import ProxyUrl
 from linksocks.net.resolve import Resolver
 from linksocks.net.sockets import shown
 from linksocks.net.upstream import egress
 from linksocks.net.websocket import WebSocket
+from linksocks.server.api import create_api
+from linksocks.server.api.controls import Controls
 from linksocks.server.autonomy import Autonomy
 from linksocks.server.clients import Clients
 from linksocks.server.grants import Connector, Forward, Reverse
 from linksocks.server.groups import Group
+from linksocks.server.issuer import Issuer
 from linksocks.server.login import Login, log_in
 from linksocks.server.ports import PortPool
 from linksocks.server.specs import Kind, TokenSpec
@@ -47,7 +51,8 @@ class ServerRole:
     `buffer_size`: bytes held for one channel. `socks_host` and `port_pool` are for the ports of reverse tokens, which
     open with the first provider, or with `socks_no_wait` at once; `fast_open` tells their applications that they are
     connected before they are. `connector_wait`: seconds that a connector's channel waits for a provider.
-    Targets are reached through `upstream`, where there is one.
+    Targets are reached through `upstream`, where there is one. With a `certificate` clients need TLS. With `api_keys`
+    there is the API, for whom has one of them; the tokens that it makes are kept in `state_file`.
     """
 
     def __init__(  # noqa: PLR0913 - the settings of a server
@@ -56,6 +61,7 @@ class ServerRole:
         ws_host: str,
         ws_port: int,
         buffer_size: int,
+        certificate: Certificate | None = None,
         socks_host: str = "127.0.0.1",
         port_pool: tuple[int, int] = (1024, 10240),
         socks_no_wait: bool = False,
@@ -63,8 +69,11 @@ class ServerRole:
         connector_wait: float = 5.0,
         upstream: ProxyUrl | None = None,
         dns_prefer_ipv4: bool = False,
+        api_keys: Sequence[str] = (),
+        state_file: str = "",
     ) -> None:
         self._address = (ws_host, ws_port)
+        self._certificate = certificate
         self._max_window = buffer_size
         self._extensions = offered(buffer_size)
         self._tokens = TokenTable()
@@ -75,6 +84,10 @@ class ServerRole:
         self._resolver = Resolver(prefer_ipv4=dns_prefer_ipv4)
         self._outbound = Outbound(egress(upstream, self._resolver))
         self._clients = Clients()
+        self._issuer = Issuer(self._tokens, self.add, state_file)
+        self.controls = Controls(self._tokens, self._clients, self._issuer)
+        """What the API can do."""
+        self._api = create_api(self.controls, api_keys) if api_keys else None
         self._http: UpgradeServer | None = None
         self._stopping = False
         self._stopped = Event()
@@ -125,13 +138,22 @@ class ServerRole:
     # -- its life
 
     def start(self) -> None:
-        """Opens the port. Raises ListenError."""
+        """Opens the state file and the port. Raises StateError, ListenError."""
+        self._issuer.restore()
         listener = bind(*self._address)
         listen(listener)
         self.port = listener.getsockname()[1]
-        self._http = UpgradeServer(listener, create_app(), self._on_websocket, self._extensions)
+        self._http = UpgradeServer(
+            listener, create_app(self._api), self._on_websocket, self._extensions, self._certificate
+        )
         self._http.start()
-        log.info("listening on %s", shown((self._address[0], self.port)))
+        how = ", with TLS: wss:// and https://" if self._certificate else ""
+        log.info("listening on %s%s", shown((self._address[0], self.port)), how)
+
+    def reload_certificate(self) -> None:
+        """Reads the certificate's files now. Raises ConfigError, and the one from before stays."""
+        if self._certificate is not None:
+            self._certificate.reload()
 
     def wait(self) -> None:
         """Until the server was stopped."""
@@ -161,6 +183,7 @@ class ServerRole:
             grant.stop()
         self._outbound.stop()
         self._http.stop(timeout=0)
+        self._issuer.close()
         self._resolver.close()
         self._stopped.set()
 

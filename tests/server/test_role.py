@@ -12,7 +12,7 @@ from linksocks.errors import ConfigError, LinkClosed, ListenError
 from linksocks.net.connect import Handshake, connect
 from linksocks.net.egress import Direct
 from linksocks.net.resolve import Resolver
-from linksocks.net.tls import client_context
+from linksocks.net.trust import TlsClient
 from linksocks.net.websocket import WebSocket
 from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
@@ -31,7 +31,7 @@ def stranger(server: ServerRole, query: str = "") -> Iterator[WebSocket]:
     """A WebSocket to /socket, and what is done with it is the test's business."""
     resolver = Resolver()
     url = f"ws://127.0.0.1:{server.port}/socket{query}"
-    websocket = connect(url, Handshake(), Direct(resolver), client_context(""), "server").websocket
+    websocket = connect(url, Handshake(), Direct(resolver), TlsClient(), "server").websocket
     try:
         yield websocket
     finally:

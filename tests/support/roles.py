@@ -14,7 +14,7 @@ from linksocks.client.session import Uplink
 from linksocks.net.connect import Handshake, connect
 from linksocks.net.egress import Direct
 from linksocks.net.resolve import Resolver
-from linksocks.net.tls import client_context
+from linksocks.net.trust import TlsClient
 from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.wire import messages as m
@@ -81,7 +81,7 @@ def by_hand(
     resolver = Resolver()
     login = f"token={token_hash(token)}&reverse={str(reverse).lower()}&instance={UUID(bytes=instance)}"
     url = f"ws://127.0.0.1:{server.port}/socket?{login}"
-    hand = Hand(connect(url, Handshake(), Direct(resolver), client_context(""), "server").websocket)
+    hand = Hand(connect(url, Handshake(), Direct(resolver), TlsClient(), "server").websocket)
     try:
         assert hand.next() == m.AuthResponse(True)
         yield hand
