@@ -2,8 +2,7 @@
 
 - Nothing here holds up a sender. What the system does not take at once is dropped and counted; so is what it refuses
   (EMSGSIZE, ENETUNREACH, EPERM). No datagram ends the socket.
-- A name is looked up while the datagrams to others go on; those to the name itself wait for it, in order. It keeps
-  its address as long as it has it: a flow to a name with many addresses stays with one server.
+- Names are looked up meanwhile, see `names`. Each datagram is judged by the address that it goes to.
 - Whoever knows the socket's port may answer ("full cone"): that is what applications behind a SOCKS port expect, for
   protocols that are answered from elsewhere (TFTP, STUN, games), and each datagram says where it came from.
 """
@@ -12,37 +11,22 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import socket as stdlib_socket
-import time
-from collections import deque
 from typing import Final, TypeAlias
 
 import gevent
 from gevent import socket
-from gevent.pool import Group
 
 from linksocks.errors import Cause, DialError
 from linksocks.net.drops import Drops
-from linksocks.net.greenlets import name_current
+from linksocks.net.judge import BLOCKED_TEXT, Judge, Verdict, allowed
+from linksocks.net.names import Names
 from linksocks.net.resolve import Address, Resolver, literal
 from linksocks.wire.mask import Buffer
 
 MAX_DATAGRAM: Final = 65_535
 """Bytes; UDP's own bound is a little below."""
-
-_LOOK_UP_TIMEOUT: Final = 5.0
-"""Seconds; who sent the datagram has asked again by then."""
-
-_FRESH: Final = 60.0
-"""Seconds after which a name is looked up again, while its datagrams go on."""
-
-_NAMES: Final = 32
-"""Names whose addresses, or datagrams, one association keeps; the one not used for longest goes first."""
-
-_WAITING: Final = 16
-"""Datagrams that wait for one name."""
 
 _UNYIELDED: Final = 64
 """Datagrams received without a pause before other greenlets get their turn."""
@@ -50,8 +34,6 @@ _UNYIELDED: Final = 64
 _MAPPED: Final = "::ffff:"
 
 SockAddr: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
-
-log = logging.getLogger(__name__)
 
 
 class UdpSocket:
@@ -106,64 +88,32 @@ class UdpSocket:
 
 
 class DirectDatagrams:
-    """Datagrams by a socket of this machine, for one association; see net.egress.Datagrams."""
+    """Datagrams by a socket of this machine, to what `judge` allows; see net.egress.Datagrams."""
 
-    def __init__(self, resolver: Resolver) -> None:
+    def __init__(self, resolver: Resolver, judge: Judge | None = None) -> None:
         """Raises DialError."""
-        self._resolver = resolver
+        self._judge = judge
         self._socket = _anywhere()
         self.drops = Drops(f"UDP port {self._socket.port}")
-        self._names: dict[str, _Name] = {}  # the one that was used last comes last
-        self._look_ups = Group()
+        self._names = Names(resolver, self._transmit, self.drops)
 
     def send(self, payload: Buffer, host: str, port: int) -> None:
         """See Datagrams."""
+        if self._judge is not None and self._judge.judge(host, port) is Verdict.BLOCKED:
+            self.drops.add(BLOCKED_TEXT)
+            return
         address = literal(host)
         if address is not None:
-            self._transmit(payload, [address], port)
-            return
-        name = self._name(host)
-        if name is None:
-            self.drops.add("too many names are looked up")
-            return
-        if name.addresses:
-            self._transmit(payload, name.addresses, port)
-        elif len(name.waiting) < _WAITING:
-            name.waiting.append((bytes(payload), port))
+            self._transmit(payload, host, port, [address])
         else:
-            self.drops.add("too many wait for one name")
-        if not name.asking and name.stale < time.monotonic():
-            name.asking = True
-            self._look_ups.spawn(self._look_up, host, name)
+            self._names.send(payload, host, port)
 
-    def _name(self, host: str) -> _Name | None:
-        """What we know of a name; None when there are too many new ones."""
-        name = self._names.pop(host, None)
-        if name is None:
-            if len(self._names) >= _NAMES:
-                idle = next((other for other, known in self._names.items() if not known.asking), None)
-                if idle is None:
-                    return None
-                del self._names[idle]
-            name = _Name()
-        self._names[host] = name
-        return name
-
-    def _look_up(self, host: str, name: _Name) -> None:
-        name_current(f"look up {host} for UDP")
-        try:
-            found = self._resolver.resolve(host, 0, _LOOK_UP_TIMEOUT)
-        except DialError as error:
-            log.debug("UDP: %s", error)
-            found = name.addresses
-        name.learn(found)
-        while name.waiting:
-            payload, port = name.waiting.popleft()
-            self._transmit(payload, name.addresses, port)
-
-    def _transmit(self, payload: Buffer, addresses: list[Address], port: int) -> None:
-        """To the first address that the system has a way to."""
+    def _transmit(self, payload: Buffer, host: str, port: int, addresses: list[Address]) -> None:
+        """To the first address that it may go to and that the system has a way to."""
         reason = "its name has no address"
+        if self._judge is not None and addresses:
+            addresses = allowed(addresses, host, port, self._judge)
+            reason = BLOCKED_TEXT
         for address in addresses:
             try:
                 self._socket.send(payload, self._written(address, port))
@@ -194,26 +144,8 @@ class DirectDatagrams:
     def close(self) -> None:
         """See Datagrams."""
         self.drops.sum_up()
-        self._look_ups.kill(block=False)
+        self._names.close()
         self._socket.close()
-
-
-class _Name:
-    """A name that datagrams are sent to."""
-
-    def __init__(self) -> None:
-        self.addresses: list[Address] = []  # the one in use comes first
-        self.waiting: deque[tuple[bytes, int]] = deque()  # payload and port; while there is no address
-        self.asking = False
-        self.stale = 0.0  # when to look it up again
-
-    def learn(self, found: list[Address]) -> None:
-        """The outcome of a look-up; the address in use stays so if it is found again."""
-        if self.addresses and self.addresses[0] in found:
-            found = [self.addresses[0], *(address for address in found if address != self.addresses[0])]
-        self.addresses = found
-        self.stale = time.monotonic() + _FRESH if found else 0.0
-        self.asking = False
 
 
 def with_port(address: SockAddr, port: int) -> SockAddr:

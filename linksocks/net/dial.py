@@ -21,6 +21,7 @@ from gevent.queue import Empty, Queue
 
 from linksocks.errors import Cause, DialError
 from linksocks.net.greenlets import name_current
+from linksocks.net.judge import Judge, permitted
 from linksocks.net.resolve import Address, Resolver
 from linksocks.net.sockets import shown, tune
 
@@ -38,14 +39,16 @@ _CAUSES: Final = {
 }
 
 
-def dial(resolver: Resolver, host: str, port: int, timeout: float) -> socket.socket:
+def dial(
+    resolver: Resolver, host: str, port: int, timeout: float, judge: Judge | None = None
+) -> socket.socket:
     """A connected, tuned socket; `timeout` in seconds covers the look-up and all attempts.
 
-    Raises DialError with the cause of the first address's failure.
+    Only addresses that `judge` allows are tried. Raises DialError with the cause of the first address's failure.
     """
     target = shown((host, port))
     began = time.monotonic()
-    addresses = _alternate(resolver.resolve(host, port, timeout))
+    addresses = _alternate(permitted(resolver, host, port, timeout, judge))
     deadline = gevent.Timeout.start_new(max(0.0, timeout - (time.monotonic() - began)))
     try:
         if len(addresses) == 1:

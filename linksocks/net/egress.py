@@ -8,6 +8,7 @@ from gevent import socket
 
 from linksocks.net.datagrams import DirectDatagrams
 from linksocks.net.dial import dial
+from linksocks.net.judge import Judge
 from linksocks.net.resolve import Resolver
 from linksocks.wire.mask import Buffer
 
@@ -26,12 +27,12 @@ class Datagrams(Protocol):
 
 
 class Egress(Protocol):
-    """A way out."""
+    """A way out, to what `judge` allows: NOT_ALLOWED is the cause where it does not, and a datagram is dropped."""
 
-    def dial(self, host: str, port: int, timeout: float) -> socket.socket:
+    def dial(self, host: str, port: int, timeout: float, judge: Judge | None = None) -> socket.socket:
         """A connected, tuned socket; `timeout` in seconds covers everything. Raises DialError."""
 
-    def open_datagrams(self, timeout: float) -> Datagrams:
+    def open_datagrams(self, timeout: float, judge: Judge | None = None) -> Datagrams:
         """A way out for datagrams, within `timeout` seconds. Raises DialError."""
 
 
@@ -41,10 +42,10 @@ class Direct:
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
 
-    def dial(self, host: str, port: int, timeout: float) -> socket.socket:
+    def dial(self, host: str, port: int, timeout: float, judge: Judge | None = None) -> socket.socket:
         """See Egress."""
-        return dial(self._resolver, host, port, timeout)
+        return dial(self._resolver, host, port, timeout, judge)
 
-    def open_datagrams(self, timeout: float) -> Datagrams:
+    def open_datagrams(self, timeout: float, judge: Judge | None = None) -> Datagrams:
         """See Egress."""
-        return DirectDatagrams(self._resolver)
+        return DirectDatagrams(self._resolver, judge)

@@ -24,6 +24,8 @@ from gevent import socket
 from linksocks.errors import Cause, DialError
 from linksocks.net.dial import dial
 from linksocks.net.egress import Datagrams, Direct, Egress
+from linksocks.net.judge import Judge, Verdict, permitted
+from linksocks.net.judged import JudgedDatagrams
 from linksocks.net.proxies import ProxyUrl
 from linksocks.net.resolve import Resolver
 from linksocks.net.sockets import shown
@@ -57,11 +59,11 @@ class Upstream:
         self._address = shown((proxy.host, proxy.port))
         self._name = f"upstream proxy {self._address}"
 
-    def dial(self, host: str, port: int, timeout: float) -> socket.socket:
+    def dial(self, host: str, port: int, timeout: float, judge: Judge | None = None) -> socket.socket:
         """See Egress."""
         ends = time.monotonic() + timeout
         failures: list[DialError] = []
-        for target in self._targets(host, port, timeout):
+        for target in self._targets(host, port, timeout, judge):
             try:
                 with self._deadline(ends, timeout):
                     return self._connect(self._request(target, port), timeout)
@@ -69,28 +71,35 @@ class Upstream:
                 failures.append(error)
         raise failures[0]
 
-    def open_datagrams(self, timeout: float) -> Datagrams:
-        """See Egress: an association of the proxy's own, which looks up all names."""
+    def open_datagrams(self, timeout: float, judge: Judge | None = None) -> Datagrams:
+        """See Egress: an association of the proxy's own, which looks up names, but for those to be judged."""
         if self._proxy.scheme == "http":
             raise DialError(Cause.NOT_ALLOWED, f"{self._name}: HTTP proxies carry no UDP, SOCKS5 proxies may")
         handshake = Socks5Client(Command.UDP_ASSOCIATE, *_UNSPECIFIED, *self._login)
         with self._deadline(time.monotonic() + timeout, timeout):
             control = self._connect(handshake, timeout)
             try:
-                return UpstreamDatagrams(control, self._relay(control, handshake, timeout), self._name)
+                relay = self._relay(control, handshake, timeout)
+                datagrams = UpstreamDatagrams(control, relay, self._name)
             except BaseException:
                 control.close()
                 raise
+        if judge is None:
+            return datagrams
+        return JudgedDatagrams(datagrams, judge, self._resolver)
 
     @property
     def _login(self) -> tuple[str, str]:
         return self._proxy.username, self._proxy.password
 
-    def _targets(self, host: str, port: int, timeout: float) -> list[str]:
-        """What the proxy is asked for, one after the other: the name, or an address of each family."""
-        if self._proxy.scheme != "socks5":
+    def _targets(self, host: str, port: int, timeout: float, judge: Judge | None) -> list[str]:
+        """What the proxy is asked for, one after the other: the name, or an address of each family.
+
+        Where only an address can be judged, the name is looked up here, and the proxy never hears of it.
+        """
+        if self._proxy.scheme != "socks5" and (judge is None or judge.judge(host, port) is Verdict.ALLOWED):
             return [_presentable(host)]
-        addresses = self._resolver.resolve(host, port, timeout)
+        addresses = permitted(self._resolver, host, port, timeout, judge)
         # A proxy without IPv6 gets its chance with IPv4, and the other way round.
         first = {address.family: address.sockaddr[0] for address in reversed(addresses)}
         return list(dict.fromkeys(first[address.family] for address in addresses))

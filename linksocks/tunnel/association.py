@@ -32,6 +32,7 @@ from linksocks.net.drops import Drops
 from linksocks.net.greenlets import spawn
 from linksocks.net.sockets import shown
 from linksocks.tunnel.datagrams import MAX_QUEUED, DatagramChannel
+from linksocks.tunnel.gate import Gate
 from linksocks.wire.mask import Buffer
 from linksocks.wire.socks5 import reply
 from linksocks.wire.socks5_datagram import pack_datagram, parse_datagram
@@ -41,8 +42,12 @@ _READ: Final = 4096
 log = logging.getLogger(__name__)
 
 
-def serve_association(control: socket.socket, channel: DatagramChannel, port: int, timeout: float) -> None:
+def serve_association(
+    control: socket.socket, channel: DatagramChannel, port: int, timeout: float, gate: Gate | None = None
+) -> None:
     """Serves the application behind `control` until one of them ends; its request named `port`, or 0.
+
+    Datagrams that do not get through `gate` are dropped.
 
     Raises DialError, within `timeout` seconds, when there is no association; OSError when the application is gone
     before it knows. The caller has sent no reply yet, and closes `control`.
@@ -52,7 +57,7 @@ def serve_association(control: socket.socket, channel: DatagramChannel, port: in
         try:
             channel.connect(timeout)
             control.sendall(reply(0, udp.host, udp.port))
-            _Association(control, udp, channel, port).run()
+            _Association(control, udp, channel, port, gate).run()
         finally:
             udp.close()
     finally:
@@ -62,7 +67,14 @@ def serve_association(control: socket.socket, channel: DatagramChannel, port: in
 class _Association:
     """The sink of `channel`."""
 
-    def __init__(self, control: socket.socket, udp: UdpSocket, channel: DatagramChannel, port: int) -> None:
+    def __init__(
+        self,
+        control: socket.socket,
+        udp: UdpSocket,
+        channel: DatagramChannel,
+        port: int,
+        gate: Gate | None,
+    ) -> None:
         self._control = control
         self._udp = udp
         self._channel = channel
@@ -70,6 +82,8 @@ class _Association:
         self._name = shown(peer)
         self._application = with_port(peer, port)
         self._drops = Drops(f"UDP association of {self._name}")
+        self._judged = gate.sender(channel.send, self._drops) if gate else None
+        self._send = self._judged.send if self._judged else channel.send
 
     def run(self) -> None:
         """Until the TCP connection or the channel ends."""
@@ -83,6 +97,8 @@ class _Association:
                     gevent.sleep(0)  # the RFC has no use for it; who floods us must not hold up the hub
             self._read_rest()
         finally:
+            if self._judged is not None:
+                self._judged.close()
             self._drops.sum_up()
 
     # -- from the application
@@ -112,7 +128,7 @@ class _Association:
             return
         if not port:
             self._application = source
-        self._channel.send(payload, target_host, target_port)
+        self._send(payload, target_host, target_port)
 
     # -- the sink's side: called by the link's reader, never waits
 

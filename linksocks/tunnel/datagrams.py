@@ -33,6 +33,7 @@ from linksocks.errors import Cause, DialError
 from linksocks.net.drops import Drops
 from linksocks.net.writer import Source
 from linksocks.tunnel.causes import cause_of
+from linksocks.tunnel.rate import Throttle
 from linksocks.tunnel.terms import Terms
 from linksocks.wire.mask import Buffer
 from linksocks.wire.messages import (
@@ -64,6 +65,12 @@ class DatagramSink(Protocol):
 
     def deliver_end(self, reason: str) -> None:
         """The association has ended, and not by this side."""
+
+
+class Onward(Protocol):
+    """Takes datagrams on their way."""
+
+    def send(self, payload: Buffer, host: str, port: int) -> None: ...
 
 
 class Carrier(Protocol):
@@ -106,6 +113,8 @@ class DatagramChannel:
         self._sent = 0  # bytes of payload
         self._received = 0
         self._answer: AsyncResult[ConnectResponse] | None = None  # while we wait for it
+        self.sending: Throttle | None = None
+        self.receiving: Throttle | None = None
 
     # -- opening
 
@@ -165,6 +174,8 @@ class DatagramChannel:
         except ValueError:
             self.drops.add("its address does not fit a message")
             return
+        if self.sending is not None and not self._may_move(self.sending, len(payload)):
+            return
         if self._outgoing.put(raw, len(raw)):
             self._sent += len(payload)
             self._carrier.offer(self)
@@ -204,10 +215,20 @@ class DatagramChannel:
             return
         self._moved += 1
         self._received += len(message.payload)
+        if self.receiving is not None and not self._may_move(self.receiving, len(message.payload)):
+            return
         if self._sink is not None:
             self._sink.deliver(message.payload, *address)
         elif not self._early.put((bytes(message.payload), address), len(message.payload)):
             self.drops.add("too many came before their way out was open")
+
+    def _may_move(self, throttle: Throttle, count: int) -> bool:
+        """Above its rate a datagram is dropped: none waits."""
+        if throttle.debt:
+            self.drops.add("they are more than the rate limit allows")
+            return False
+        throttle.spend(count)
+        return True
 
     def on_answer(self, answer: ConnectResponse) -> None:
         """The peer's answer. One that nobody waits for any more is dropped, unless it says no."""
@@ -247,6 +268,12 @@ class DatagramChannel:
     def on_end(self) -> None:
         """Only streams have half an end."""
 
+    def grant(self) -> None:
+        """Only streams wait; above a rate, datagrams are dropped."""
+
+    resume = grant
+    pauses = 0
+
     def activity(self) -> tuple[int, ...]:
         """Changes with every datagram."""
         return (self._moved,)
@@ -269,20 +296,21 @@ class DatagramChannel:
         self._carrier.forget(self)
 
 
-def join(one: DatagramChannel, other: DatagramChannel) -> None:
-    """What comes on one goes out on the other, the ends included."""
-    one.attach(_Passage(other))
-    other.attach(_Passage(one))
+def join(one: DatagramChannel, other: DatagramChannel, gated: Onward | None = None) -> None:
+    """What comes on one goes out on the other, the ends included; `gated` stands before the latter's `send`."""
+    one.attach(_Passage(other, gated or other))
+    other.attach(_Passage(one, one))
 
 
 class _Passage:
     """The sink of a channel whose other end is a channel."""
 
-    def __init__(self, onward: DatagramChannel) -> None:
+    def __init__(self, onward: DatagramChannel, gated: Onward) -> None:
         self._onward = onward
+        self._gated = gated
 
     def deliver(self, payload: Buffer, host: str, port: int) -> None:
-        self._onward.send(payload, host, port)
+        self._gated.send(payload, host, port)
 
     def deliver_end(self, reason: str) -> None:
         self._onward.end(reason)

@@ -29,6 +29,7 @@ from linksocks.tunnel.association import serve_association
 from linksocks.tunnel.channel import Channel
 from linksocks.tunnel.exchange import Exchange
 from linksocks.tunnel.front import Front, front_for
+from linksocks.tunnel.gate import Gate
 from linksocks.tunnel.link import Link
 from linksocks.tunnel.outbound import CONNECT_TIMEOUT
 from linksocks.tunnel.relay import Relay
@@ -61,7 +62,8 @@ class Inbound:
 
     `pick_link` gives the link for a new channel; it may wait, or raise DialError. A password is asked for when
     `username` or `password` is not empty. With `fast_open` an application hears of success once its request is on
-    the way: it saves a round trip, and a target that is not reached shows as a reset.
+    the way: it saves a round trip, and a target that is not reached shows as a reset. What does not get through
+    `gate` is refused here.
     """
 
     def __init__(
@@ -72,8 +74,10 @@ class Inbound:
         password: str = "",
         *,
         fast_open: bool = False,
+        gate: Gate | None = None,
     ) -> None:
         self._pick_link = pick_link
+        self._gate = gate
         self._username = username
         self._password = password
         self._fast_open = fast_open
@@ -156,11 +160,12 @@ class Inbound:
 
     def _relay(self, sock: socket.socket, front: Front, request: Request, peer: str) -> None:
         """Raises DialError, too."""
+        host = self._pass_on(request)
         with self._link() as link:
             channel = link.open()
             relay = Relay(channel, patient=True)
             log.debug("%s: connecting to %s", peer, shown((request.host, request.port)))
-            channel.begin(request.host, request.port)
+            channel.begin(host, request.port)
             if not self._fast_open:
                 channel.await_answer(ANSWER_TIMEOUT)
             watcher = None
@@ -178,11 +183,12 @@ class Inbound:
 
     def _forward(self, sock: socket.socket, request: Forward, peer: str) -> bool:
         """Raises DialError, too."""
+        host = self._pass_on(request)
         with self._link() as link:
             channel = link.open()
             exchange = Exchange(sock, request.server, channel)
             log.debug("%s: forwarding to %s", peer, shown((request.host, request.port)))
-            channel.connect(request.host, request.port, ANSWER_TIMEOUT)
+            channel.connect(host, request.port, ANSWER_TIMEOUT)
             exchange.run(request.head)
         if request.server.again():
             return True
@@ -192,7 +198,11 @@ class Inbound:
     def _associate(self, sock: socket.socket, request: Request) -> None:
         """Raises DialError, too."""
         # Datagrams have no last one: `drain` does not wait.
-        serve_association(sock, self._pick().open_datagrams(), request.port, ANSWER_TIMEOUT)
+        serve_association(sock, self._pick().open_datagrams(), request.port, ANSWER_TIMEOUT, self._gate)
+
+    def _pass_on(self, request: Request | Forward) -> str:
+        """The host to ask the other end for. Raises DialError where it may not be reached."""
+        return self._gate.pass_on(request.host, request.port) if self._gate else request.host
 
     def _pick(self) -> Link:
         """The link for a new channel. Raises NoLinkError."""

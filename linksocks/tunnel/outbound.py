@@ -11,9 +11,12 @@ from gevent.pool import Group
 from linksocks.errors import Cause, DialError
 from linksocks.net.egress import Datagrams, Egress
 from linksocks.net.greenlets import Greenlet, name_current
+from linksocks.net.judge import Judge
 from linksocks.net.sockets import shown
+from linksocks.tunnel.access import NO_RULES, AccessRules, judge_of
 from linksocks.tunnel.channel import Channel
 from linksocks.tunnel.datagrams import DatagramChannel
+from linksocks.tunnel.gate import Gate
 from linksocks.tunnel.relay import Relay
 from linksocks.wire.mask import Buffer
 from linksocks.wire.messages import Connect
@@ -28,24 +31,32 @@ log = logging.getLogger(__name__)
 
 
 class Outbound:
-    """The acceptor that dials and relays, a greenlet for each channel."""
+    """The acceptor that dials and relays, a greenlet for each channel.
 
-    def __init__(self, egress: Egress) -> None:
+    `rules` hold for all targets, and those of the gate that a channel came through hold too. They may be replaced at
+    any time: what was begun before goes on.
+    """
+
+    def __init__(self, egress: Egress, rules: AccessRules = NO_RULES) -> None:
+        self.rules = rules
         self._egress = egress
         self._relays = Group()
         self._associations = Group()
         self._draining = False
 
-    def accept(self, channel: Channel, connect: Connect) -> None:
+    def accept(self, channel: Channel, connect: Connect, gate: Gate | None = None) -> None:
         """Takes a stream, and returns at once."""
         if self._has_room(channel):
             relay = Relay(channel, patient=False)
-            self._relays.spawn(self._serve, channel, relay, connect.host, connect.port)
+            self._relays.spawn(self._serve, channel, relay, connect.host, connect.port, self._judge(gate))
 
-    def accept_datagrams(self, channel: DatagramChannel, _connect: Connect) -> None:
+    def accept_datagrams(self, channel: DatagramChannel, _connect: Connect, gate: Gate | None = None) -> None:
         """Takes a UDP association, and returns at once."""
         if self._has_room(channel):
-            self._associations.spawn(self._serve_datagrams, channel)
+            self._associations.spawn(self._serve_datagrams, channel, self._judge(gate))
+
+    def _judge(self, gate: Gate | None) -> Judge | None:
+        return judge_of(self.rules, gate.rules if gate else NO_RULES)
 
     def _has_room(self, channel: Channel | DatagramChannel) -> bool:
         """Whether one more may begin; else it is refused."""
@@ -58,12 +69,12 @@ class Outbound:
             return False
         return True
 
-    def _serve(self, channel: Channel, relay: Relay, host: str, port: int) -> None:
+    def _serve(self, channel: Channel, relay: Relay, host: str, port: int, judge: Judge | None) -> None:
         target = shown((host, port))
         name_current(f"outbound {target}")
         sock = None
         try:
-            sock = self._egress.dial(host, port, CONNECT_TIMEOUT)
+            sock = self._egress.dial(host, port, CONNECT_TIMEOUT, judge)
             log.debug("connected to %s", target)
             channel.accept()
         except DialError as error:
@@ -77,10 +88,10 @@ class Outbound:
         else:
             relay.run(sock)
 
-    def _serve_datagrams(self, channel: DatagramChannel) -> None:
+    def _serve_datagrams(self, channel: DatagramChannel, judge: Judge | None) -> None:
         name_current(f"outbound UDP {channel.id.hex()[:8]}")
         try:
-            datagrams = self._egress.open_datagrams(CONNECT_TIMEOUT)
+            datagrams = self._egress.open_datagrams(CONNECT_TIMEOUT, judge)
         except DialError as error:
             log.info("no way for datagrams: %s", error)
             channel.refuse(error)

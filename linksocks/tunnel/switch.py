@@ -45,6 +45,7 @@ from linksocks.tunnel.backlog import Backlog
 from linksocks.tunnel.channel import Channel, End
 from linksocks.tunnel.datagrams import DatagramChannel
 from linksocks.tunnel.datagrams import join as join_datagrams
+from linksocks.tunnel.gate import Gate
 from linksocks.tunnel.inbound import ANSWER_TIMEOUT
 from linksocks.tunnel.link import Link
 from linksocks.tunnel.outbound import MAX_RELAYS
@@ -67,20 +68,20 @@ class Switch:
         self._empty.set()
         self._draining = False
 
-    def accept(self, channel: Channel, connect: Connect) -> None:
+    def accept(self, channel: Channel, connect: Connect, gate: Gate | None = None) -> None:
         """Takes a stream, and returns at once."""
         if self._has_room(channel):
             pair = _Pair(channel, self._forget)
             self._pairs.add(pair)
             self._empty.clear()
-            opening = self._openings.spawn(self._open, pair, connect.host, connect.port)
+            opening = self._openings.spawn(self._open, pair, connect.host, connect.port, gate)
             pair.opening = cast("Greenlet", opening)
 
-    def accept_datagrams(self, channel: DatagramChannel, _connect: Connect) -> None:
+    def accept_datagrams(self, channel: DatagramChannel, _connect: Connect, gate: Gate | None = None) -> None:
         """Takes a UDP association, and returns at once."""
         if self._has_room(channel):
             self._associations.add(channel)
-            self._openings.spawn(self._open_datagrams, channel)
+            self._openings.spawn(self._open_datagrams, channel, gate)
 
     def _has_room(self, channel: Channel | DatagramChannel) -> bool:
         """Whether one more may begin; else it is refused."""
@@ -93,7 +94,7 @@ class Switch:
             return False
         return True
 
-    def _open_datagrams(self, asked: DatagramChannel) -> None:
+    def _open_datagrams(self, asked: DatagramChannel, gate: Gate | None) -> None:
         name_current(f"switch UDP {asked.id.hex()[:8]}")
         try:
             opened = self._pick_link().open_datagrams()
@@ -103,12 +104,15 @@ class Switch:
             asked.refuse(error)
         else:
             asked.accept()
-            join_datagrams(asked, opened)
+            gated = gate.sender(opened.send, asked.drops) if gate else None
+            join_datagrams(asked, opened, gated)
 
-    def _open(self, pair: _Pair, host: str, port: int) -> None:
+    def _open(self, pair: _Pair, host: str, port: int, gate: Gate | None) -> None:
         target = shown((host, port))
         name_current(f"switch {target}")
         try:
+            if gate is not None:
+                host = gate.pass_on(host, port)
             pair.open(self._pick_link(), host, port)
         except DialError as error:
             log.info("no connection to %s: %s", target, error)

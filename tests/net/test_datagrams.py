@@ -10,6 +10,7 @@ from gevent.event import Event
 
 from linksocks.errors import Cause, DialError
 from linksocks.net import datagrams
+from linksocks.net import names as name_module
 from linksocks.net.datagrams import DirectDatagrams, UdpSocket, with_port
 from linksocks.net.egress import Direct
 from linksocks.net.resolve import Address, Resolver
@@ -88,7 +89,7 @@ def test_a_name_keeps_the_order_of_its_datagrams_and_holds_up_nobody_else() -> N
 
 
 def test_a_name_keeps_its_address_as_long_as_it_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datagrams, "_FRESH", -1.0)
+    monkeypatch.setattr(name_module, "_FRESH", -1.0)
     names = Names(many=["127.0.0.2", "127.0.0.1"])
     way = DirectDatagrams(names)
     with receiver("127.0.0.2") as first:
@@ -144,7 +145,7 @@ def test_what_can_not_be_sent_is_dropped_and_the_rest_goes_on(host: str, port: i
 
 
 def test_names_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datagrams, "_WAITING", 4)  # so that the target's buffer takes all
+    monkeypatch.setattr(name_module, "_WAITING", 4)  # so that the target's buffer takes all
     names = Names(**{f"name{number}": ["127.0.0.1"] for number in range(200)})
     way = DirectDatagrams(names)
     with receiver() as target:
