@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,11 +10,15 @@ from itertools import count
 
 import gevent
 import pytest
+from gevent import socket
 
+from linksocks.server.specs import Kind, TokenSpec
 from tests.support import socks
 from tests.support.cable import Cable
-from tests.support.chains import LENT, Chain, said, stopped
+from tests.support.chains import CONNECTOR_TOKEN, LENT, TOKEN, Chain, said, stopped
 from tests.support.flows import ENDED, RESET, Baseline, Flow, Memory, descriptors, eventually
+from tests.support.leaks import live_greenlets
+from tests.support.roles import client_role, provider_role, running, server_role
 from tests.support.targets import EchoTarget
 from tests.support.tunnels import Target, application, read_to_end
 
@@ -215,6 +220,58 @@ def test_a_connector_that_was_killed_leaves_nothing(mode: str, target: Target, e
             chain.socks_port = chain.add_connector()
             chain.works(echo)
             idle.wait()
+
+
+def test_a_provider_that_was_killed_is_replaced(target: Target, echo: EchoTarget) -> None:
+    """By another process that brings its connector token; the connector comes to that by itself."""
+    with Chain("autonomy") as chain:
+        with downloads(chain, target, 5) as flows:
+            chain.kill(chain.providers[0])
+            assert [flow.wait() for flow in flows] == [RESET] * 5
+        chain.add_provider()
+        chain.works(echo)
+
+
+@pytest.mark.parametrize("lost", ["provider", "connector"])
+def test_a_cut_link_leaves_no_greenlet(lost: str, target: Target) -> None:
+    """All in one process, where they can be counted; some connections move, some stand still, some are half ended."""
+    server = server_role(token="")
+    server.add(TokenSpec(Kind.REVERSE, TOKEN))
+    server.add(TokenSpec(Kind.CONNECTOR, CONNECTOR_TOKEN, reverse_token=TOKEN))
+    with ExitStack() as stack:
+        stack.enter_context(running(server))
+        cable = stack.enter_context(Cable(server.port))
+        provider = stack.enter_context(running(provider_role(cable.port, token=TOKEN)))
+        eventually(lambda: len(cable.wires) == 1)
+        client = stack.enter_context(running(client_role(cable.port, token=CONNECTOR_TOKEN)))
+        eventually(lambda: (provider.partners, client.partners) == (1, 1))
+        idle = len(live_greenlets())
+        apps, conns, pouring = [], [], []
+        for number in range(12):
+            accepting = gevent.spawn(target.accept)
+            app = application(client.socks_port, target.port)
+            apps.append(app)
+            conns.append(accepting.get())
+            if number % 3 == 0:
+                pouring.append(gevent.spawn(_pour, conns[-1]))
+            elif number % 3 == 1:
+                app.shutdown(socket.SHUT_WR)
+        gevent.idle()
+        assert len(live_greenlets()) >= idle + 12
+        cable.wires[0 if lost == "provider" else 1].cut()
+        gevent.joinall(pouring)
+        assert [read_to_end(app)[1] for app in apps] == [False] * 12
+        for sock in apps + conns:
+            sock.close()
+        eventually(lambda: (provider.partners, client.partners) == (1, 1))
+        eventually(lambda: len(live_greenlets()) <= idle)
+
+
+def _pour(sock: socket.socket) -> None:
+    """Sends until it is reset."""
+    with contextlib.suppress(OSError):
+        while True:
+            sock.sendall(bytes(64 * 1024))
 
 
 def _outcomes(flows: list[Flow]) -> list[str]:
