@@ -3,6 +3,7 @@ upgrade, then our own `WebSocket`.
 
 `/socket` and all below it are WebSocket, the rest goes to a WSGI application. A request and its answer have one
 deadline together, which an upgrade ends: slow heads, bodies that never come and idle keep-alive connections are cut.
+The application gets its requests with their whole bodies, which are bounded.
 """
 
 from __future__ import annotations
@@ -12,17 +13,18 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any, Final
 from urllib.parse import parse_qs
 
 import gevent
 from gevent import socket, ssl
 from gevent.pool import Pool
-from gevent.pywsgi import WSGIHandler, WSGIServer
+from gevent.pywsgi import Input, WSGIHandler, WSGIServer, _InvalidClientInput  # type: ignore[attr-defined]
 from geventwebsocket.handler import WebSocketHandler
 
 from linksocks.net.certificate import Certificate
-from linksocks.net.greenlets import name_current
+from linksocks.net.greenlets import name_current, within
 from linksocks.net.handshakes import Handshakes
 from linksocks.net.listen import PatientAccept
 from linksocks.net.sockets import cut, shown
@@ -32,6 +34,12 @@ from linksocks.wire.extensions import HEADER, Extensions, parse_extensions
 
 REQUEST_TIMEOUT: Final = 20.0
 """Seconds for one HTTP request and its answer, from the first wait for its first byte."""
+
+MAX_BODY: Final = 64 * 1024
+"""Bytes of a request's body. Those of the API have some hundred."""
+
+_LINGER: Final = 2.0
+"""Seconds for which what a client sends is read away after a refusal, so that it gets to read that."""
 
 _TEXT_AND_CLOSE: Final = [("Content-Type", "text/plain; charset=utf-8"), ("Connection", "close")]
 """Headers of a refusal. The connection ends: what follows may be frames, and no request."""
@@ -109,6 +117,7 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]
 
     SUPPORTED_VERSIONS = ("13",)
     server: UpgradeServer
+    wsgi_input: Input
     websocket: Any  # gevent-websocket's connection, until ours takes over
 
     def handle_one_request(self) -> Any:
@@ -144,10 +153,40 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]
             super()._send_error_response_if_possible(error_code)
 
     def run_application(self) -> None:
+        if not self._take_body():
+            return
         if _is_socket(self.environ["PATH_INFO"]):
             super().run_application()
         else:
             WSGIHandler.run_application(self)
+
+    def _take_body(self) -> bool:
+        """Reads the body; False where that ends the connection. pywsgi takes bodies of any size, and reads away those
+        that no page has read."""
+        unread, self.wsgi_input = self.wsgi_input, Input(self.rfile, 0)
+        too_large = (self.content_length or 0) > MAX_BODY
+        try:
+            body = b"" if too_large else unread.read(MAX_BODY + 1)
+        except OSError as error:
+            if isinstance(error, _InvalidClientInput):
+                raise  # a malformed chunk: pywsgi answers it with 400
+            self.close_connection = True
+            return False  # the client left
+        if too_large or len(body) > MAX_BODY:
+            self._refuse_body()
+            return False
+        self.environ["wsgi.input"] = BytesIO(body)
+        self.environ["CONTENT_LENGTH"] = str(len(body))
+        return True
+
+    def _refuse_body(self) -> None:
+        text = b"Content Too Large: a body may have 64 KiB\n"
+        self.start_response("413 Content Too Large", [*_TEXT_AND_CLOSE, ("Content-Length", str(len(text)))])
+        self.write(text)
+        self.close_connection = True
+        with within(_LINGER), contextlib.suppress(OSError):
+            while self.socket.recv(MAX_BODY):
+                gevent.sleep(0)  # a client that sends without end must not hold up the hub
 
     def upgrade_websocket(self) -> list[bytes] | None:
         """As gevent-websocket, which fails on a key that is no base64 and answers with `str` bodies."""

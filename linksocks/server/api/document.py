@@ -59,7 +59,10 @@ _DONE: Final[_Json] = {"const": True}
 
 _FAILURE: Final = _object({"success": {"const": False}, "error": _WORD})
 _BAD_BODY: Final = _reply("the body is not what it should be; `error` says where", _FAILURE)
-_TOO_LARGE: Final = _reply("the body is too large", _FAILURE)
+_TOO_LARGE: Final[_Json] = {
+    "description": "the body is larger than 64 KiB",
+    "content": {"text/plain": {"schema": {"type": "string"}}},
+}
 _UNWRITTEN: Final = _reply("the state file can't be written; nothing was done", _FAILURE)
 _BODY_REPLIES: Final = {"400": _BAD_BODY, "413": _TOO_LARGE, "503": _UNWRITTEN}
 
