@@ -8,6 +8,9 @@ bytes since the channel began. The receiver grants more as its sink consumes, an
 up, so a slow consumer stops its own producer and nobody else. A foreign peer has no credits: when its channel's
 backlog is full, the link's reader waits, PATIENCE at most, and then this one channel is closed with an error.
 
+**Rates.** What is sent waits for its rate as for credit. What is received counts when it was consumed: the grant for
+more comes later, so the producer is slowed. A foreign peer can only be slowed with its whole link.
+
 **Ends.** Each direction ends by itself where half-close is agreed:
 
 =========================================== ============= ===============================================
@@ -40,6 +43,7 @@ from gevent.event import AsyncResult, Event
 
 from linksocks.errors import Cause, ChannelError, DialError, MessageError
 from linksocks.tunnel.causes import cause_of
+from linksocks.tunnel.rate import Throttle
 from linksocks.tunnel.terms import Terms
 from linksocks.wire.codec import data_header
 from linksocks.wire.mask import Buffer
@@ -60,6 +64,9 @@ consumed, or in all while other channels wait. A sink that has caught up begins 
 
 HASTE: Final = 0.005
 """Seconds between the ConnectResponse and the first Data to a peer that would lose it; 1 ms was enough in 3 of 3."""
+
+_LOOK: Final = 1.0
+"""Seconds after which a reader that is held up looks whether its link is to end."""
 
 _CLEAN: Final = frozenset({"", "EOF"})
 """Texts in a Disconnect that say that the stream is whole; LinkSocks (Go) sends its io.EOF."""
@@ -90,6 +97,7 @@ class Carrier(Protocol):
     """What a channel asks of its link."""
 
     terms: Terms
+    alive: bool
 
     @property
     def crowded(self) -> bool: ...
@@ -131,6 +139,10 @@ class Channel:
         self._slack: Event | None = None  # set when the sink consumed something; only while the reader waits
         self._patience = PATIENCE  # what is left of it
 
+        self.pauses = 0
+        """How often it had something to send and no credit, or held up its link."""
+        self.sending: Throttle | None = None
+        self.receiving: Throttle | None = None
         self.gone = Event()
         """Set when both directions have ended."""
         self._broken = ""
@@ -225,18 +237,23 @@ class Channel:
         """The sink passed on `count` bytes of what was delivered."""
         self._consumed += count
         if self.flow:
-            if self._consumed - self._reported >= self._window // 2:
-                self._grant()
+            self.grant()
             return
         if self._slack is not None:
             self._slack.set()
         if self._consumed == self._received:
             self._patience = PATIENCE
 
-    def _grant(self) -> None:
-        if self._incoming_ended or self._broken:
+    def grant(self) -> None:
+        """Lets the peer send more, if it is time to."""
+        fresh = self._consumed - self._reported
+        if fresh < self._window // 2 or self._incoming_ended or self._broken:
             return
-        if self._consumed == self._received:
+        if self.receiving is not None:
+            if not self.receiving.free():
+                return
+            self.receiving.spend(fresh)
+        elif self._consumed == self._received:
             self._window = min(2 * self._window, self._carrier.terms.max_window)
         self._reported = self._consumed
         self._carrier.send(Consumed(self.id, self._consumed, self._window))
@@ -246,6 +263,11 @@ class Channel:
             raise ChannelError(self._broken)
         if self._outgoing_ended:
             raise ChannelError("the peer has closed the channel")
+
+    def resume(self) -> None:
+        """The rate has room again for what is to be sent."""
+        if self._outgoing:
+            self._carrier.offer(self)
 
     # -- the link's writer takes
 
@@ -263,7 +285,13 @@ class Channel:
             if self.flow:
                 size = min(size, self._limit - self._sent)
             if size <= 0:
+                self.pauses += 1
                 return None
+            if self.sending is not None:
+                if not self.sending.free():
+                    return None
+                size = min(size, self.sending.turn)
+                self.sending.spend(size)
             return self._take_data(size)
         if self._farewell is not None:
             farewell, self._farewell = self._farewell, None
@@ -314,6 +342,8 @@ class Channel:
             self.fail("the peer sent more than its window")
             return
         self.sink.deliver(payload)
+        if self.receiving is not None and not self.flow:
+            self._wait_for_rate(self.receiving, len(payload))
         if not self.flow and self._received - self._consumed > self._window:
             self._wait_for_sink()
 
@@ -354,8 +384,18 @@ class Channel:
             self._break(reason)
             self.sink.deliver_reset(reason)
 
+    def _wait_for_rate(self, receiving: Throttle, count: int) -> None:
+        """Holds up the link of a peer without flow control, as long as its rate asks for."""
+        receiving.spend(count)
+        slack = self._slack = Event()
+        while (debt := receiving.debt) and self._carrier.alive and not (self._broken or self._incoming_ended):
+            slack.clear()
+            slack.wait(min(debt, _LOOK))
+        self._slack = None
+
     def _wait_for_sink(self) -> None:
         """Holds up the link until the sink has made room; see PATIENCE."""
+        self.pauses += 1
         slack = self._slack = Event()
         while self._received - self._consumed > self._window and not (self._broken or self._incoming_ended):
             slack.clear()

@@ -22,14 +22,12 @@ from linksocks.net.websocket import WebSocket
 from linksocks.net.writer import Source
 from linksocks.tunnel.channel import Channel
 from linksocks.tunnel.datagrams import DatagramChannel
+from linksocks.tunnel.limits import CHANNEL_IDLE, Account
 from linksocks.tunnel.terms import Terms
 from linksocks.wire import messages as m
 from linksocks.wire.codec import pack, parse, tcp_data, version_of
 from linksocks.wire.frames import CloseCode
 from linksocks.wire.mask import Buffer
-
-CHANNEL_IDLE: Final = 12 * 3600.0
-"""Seconds without a byte in either direction after which a channel is closed (PROTOCOL section 3.2)."""
 
 HALF_ENDED_IDLE: Final = 3600.0
 """The same once one direction has ended: nobody may be left to notice."""
@@ -86,7 +84,8 @@ NOBODY: Final = _Nobody()
 class Link:
     """Carries channels over `websocket`, whose login is done. `acceptor` takes the channels that the peer opens.
 
-    `handlers` has those of messages that are not about channels, by type byte: a role adds what it knows of.
+    `handlers` has those of messages that are not about channels, by type byte: a role adds what it knows of. To
+    `account` its channels are charged; without one they are counted for nobody.
     """
 
     def __init__(
@@ -95,6 +94,7 @@ class Link:
         terms: Terms,
         acceptor: Acceptor = NOBODY,
         handlers: Mapping[int, Handler] = MappingProxyType({}),
+        account: Account | None = None,
     ) -> None:
         self.terms = terms
         self.name = websocket.name
@@ -102,8 +102,10 @@ class Link:
         self.alive = True
         self._acceptor = acceptor
         self._channels: dict[m.ChannelId, AnyChannel] = {}
-        self._associations = 0  # of the channels
+        self.associations = 0  # of the channels
+        self._account = account or Account()
         self._ended_traffic = 0, 0  # of channels that are forgotten
+        self._ended_pauses = 0
         self._empty = Event()
         self._empty.set()
         self._handlers: dict[int, Handler] = {
@@ -124,6 +126,7 @@ class Link:
     def run(self) -> None:
         """Reads until the link ends, always with LinkClosed; by then all its channels and greenlets have ended."""
         sweeper = spawn(f"sweeper of {self.name}", self._sweep)
+        self._account.tally.begin(self)
         try:
             self._dispatch(self._first())
             while True:
@@ -138,6 +141,7 @@ class Link:
             sweeper.kill()
             for channel in list(self._channels.values()):
                 channel.on_lost("the link was lost")
+            self._account.tally.end(self)
             self._websocket.finish()
 
     def _first(self) -> Buffer:
@@ -173,17 +177,29 @@ class Link:
             raise MessageError("a channel is opened twice")
         if message.transport is m.Transport.UDP:
             association = self._add(DatagramChannel(self, message.channel, opened=False))
-            if self._associations > MAX_ASSOCIATIONS:
-                association.refuse(_too_many())
+            if self.associations > MAX_ASSOCIATIONS:
+                association.refuse(self._refusal("associations", _too_many_associations()))
+            elif self._account.overdrawn:
+                association.refuse(self._refusal("channels", self._too_many_channels()))
             else:
                 self._acceptor.accept_datagrams(association, message)
             return
         channel = self._add(Channel(self, message.channel))
         channel.target = message.host, message.port
-        if message.transport is m.Transport.TCP:
-            self._acceptor.accept(channel, message)
-        else:
+        if message.transport is not m.Transport.TCP:
             channel.refuse(DialError(Cause.GENERAL, "unknown transport"))
+        elif self._account.overdrawn:
+            channel.refuse(self._refusal("channels", self._too_many_channels()))
+        else:
+            self._acceptor.accept(channel, message)
+
+    def _refusal(self, reason: str, text: str) -> DialError:
+        """One more channel that a limit did not allow."""
+        self._account.tally.refusals[reason] += 1
+        return DialError(Cause.NOT_ALLOWED, text)
+
+    def _too_many_channels(self) -> str:
+        return f"this client may have {self._account.max_channels} channels"
 
     def _on_data(self, message: m.Data) -> None:
         """What is not plain TCP data: a datagram, compressed, or with extensions behind it."""
@@ -230,27 +246,39 @@ class Link:
     # -- channels
 
     def open(self) -> Channel:
-        """A new channel of ours; give it a sink, then connect it. Raises DialError when the link has ended."""
-        self._check_alive()
+        """A new channel of ours; give it a sink, then connect it.
+
+        Raises DialError when the link has ended, or the peer has all channels that it may have.
+        """
+        self._check_room()
         return self._add(Channel(self, uuid.uuid4().bytes))
 
     def open_datagrams(self) -> DatagramChannel:
         """A new UDP association of ours, to be connected. Raises DialError, also when there are too many."""
-        self._check_alive()
-        if self._associations >= MAX_ASSOCIATIONS:
-            raise _too_many()
+        self._check_room()
+        if self.associations >= MAX_ASSOCIATIONS:
+            raise self._refusal("associations", _too_many_associations())
         return self._add(DatagramChannel(self, uuid.uuid4().bytes, opened=True))
 
-    def _check_alive(self) -> None:
+    def _check_room(self) -> None:
         if not self.alive:
             raise DialError(Cause.GENERAL, "the link was lost")
+        if self._account.full:
+            raise self._refusal("channels", self._too_many_channels())
 
     def _add(self, channel: _C) -> _C:
         self._channels[channel.id] = channel
+        account = self._account
+        account.channels += 1
         if isinstance(channel, DatagramChannel):
-            self._associations += 1
+            self.associations += 1
+            account.tally.associations += 1
         else:
             self._empty.clear()
+            account.tally.streams += 1
+        if account.throttled:
+            channel.sending = account.sending(channel.resume)
+            channel.receiving = account.receiving(channel.grant)
         return channel
 
     @property
@@ -263,6 +291,11 @@ class Link:
         """How many channels are open."""
         return len(self._channels)
 
+    @property
+    def streams(self) -> int:
+        """How many of them are TCP."""
+        return len(self._channels) - self.associations
+
     def each_channel(self) -> list[AnyChannel]:
         """Those that are open, the oldest first."""
         return list(self._channels.values())
@@ -272,6 +305,11 @@ class Link:
         """Payload sent to the peer and received from it, in bytes, by all channels so far."""
         counts = [self._ended_traffic, *(channel.traffic for channel in self._channels.values())]
         return sum(sent for sent, _ in counts), sum(received for _, received in counts)
+
+    @property
+    def pauses(self) -> int:
+        """How often a channel had to stop, because the other end was slower."""
+        return self._ended_pauses + sum(channel.pauses for channel in self._channels.values())
 
     def responsive(self, timeout: float) -> bool:
         """Whether the peer was heard in the last seconds, or answers a ping within `timeout`; False once it ends."""
@@ -289,17 +327,19 @@ class Link:
     def _sweep(self) -> None:
         """Closes channels that have been idle for too long."""
         seen: dict[m.ChannelId, tuple[tuple[int, ...], float]] = {}
+        idle_limit = self._account.idle or CHANNEL_IDLE
+        pause = min(_SWEEP, idle_limit / 2)
         while True:
-            gevent.sleep(_SWEEP)
+            gevent.sleep(pause)
             before, seen = seen, {}
             self._log_lines = 0
             for channel in list(self._channels.values()):
                 activity = channel.activity()
                 idle = 0.0
                 if channel.id in before and before[channel.id][0] == activity:
-                    idle = before[channel.id][1] + _SWEEP
+                    idle = before[channel.id][1] + pause
                 seen[channel.id] = activity, idle
-                if idle >= _patience(channel):
+                if idle >= min(_patience(channel), idle_limit):
                     channel.fail("idle for too long")
 
     # -- what channels ask of their carrier
@@ -323,9 +363,11 @@ class Link:
             del self._channels[channel.id]
             (sent, received), (more_sent, more_received) = self._ended_traffic, channel.traffic
             self._ended_traffic = sent + more_sent, received + more_received
+            self._ended_pauses += channel.pauses
+            self._account.channels -= 1
             if isinstance(channel, DatagramChannel):
-                self._associations -= 1
-        if len(self._channels) == self._associations:
+                self.associations -= 1
+        if not self.streams:
             self._empty.set()
 
 
@@ -336,5 +378,5 @@ def _patience(channel: AnyChannel) -> float:
     return HALF_ENDED_IDLE if channel.half_ended else CHANNEL_IDLE
 
 
-def _too_many() -> DialError:
-    return DialError(Cause.GENERAL, f"the link has {MAX_ASSOCIATIONS} UDP associations")
+def _too_many_associations() -> str:
+    return f"the link has {MAX_ASSOCIATIONS} UDP associations"

@@ -1,0 +1,93 @@
+"""What a client may use: as an operator declares it for a token, and as the links of a client share it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Final
+
+from linksocks.tunnel.rate import Rate, Throttle
+from linksocks.tunnel.tally import Tally
+
+CHANNEL_IDLE: Final = 12 * 3600.0
+"""Seconds without a byte in either direction after which a channel is closed (PROTOCOL section 3.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """For one token. 0 is no limit, but for `idle`; None is what holds for all."""
+
+    channels: int | None = None
+    """TCP and UDP, of one client on all its links."""
+    links: int | None = None
+    """Of all clients with this token."""
+    rate: int | None = None
+    """Bytes a second in each direction, of all clients with this token."""
+    channel_rate: int | None = None
+    """The same for each channel."""
+    idle: float | None = None
+    """Seconds without a byte after which a channel is closed; 0 is CHANNEL_IDLE."""
+
+    def within(self, all_tokens: Limits) -> Limits:
+        """These, and those for all where these say nothing."""
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(all_tokens, **{name: value for name, value in own.items() if value is not None})
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What all channels of a token share, one rate for each direction."""
+
+    sent: Rate
+    received: Rate
+
+
+def rates(limits: Limits) -> Rates | None:
+    """None where there is no limit."""
+    return Rates(Rate(limits.rate), Rate(limits.rate)) if limits.rate else None
+
+
+class Account:
+    """What one client's links share: its limits, the count of its channels, and the `tally` of all of its kind.
+
+    A new one has no limits: that is the account of a client's own links.
+    """
+
+    def __init__(
+        self, limits: Limits = Limits(), shared: Rates | None = None, tally: Tally | None = None
+    ) -> None:
+        self.tally = tally or Tally()
+        self.max_channels = limits.channels or 0
+        self.idle = limits.idle or 0.0
+        """Seconds, or 0 where nobody has said."""
+        self.channels = 0
+        """Open now, on all links."""
+        self._shared = shared
+        self._channel_rate = limits.channel_rate or 0
+
+    @property
+    def overdrawn(self) -> bool:
+        """More channels are open than may be."""
+        return 0 < self.max_channels < self.channels
+
+    @property
+    def full(self) -> bool:
+        """No other channel may be opened."""
+        return 0 < self.max_channels <= self.channels
+
+    @property
+    def throttled(self) -> bool:
+        """Whether channels need throttles."""
+        return self._shared is not None or self._channel_rate > 0
+
+    def sending(self, resume: Callable[[], None]) -> Throttle:
+        """For what a new channel sends to its peer."""
+        return self._throttle(self._shared.sent if self._shared else None, resume)
+
+    def receiving(self, resume: Callable[[], None]) -> Throttle:
+        """For what a new channel gets from its peer."""
+        return self._throttle(self._shared.received if self._shared else None, resume)
+
+    def _throttle(self, shared: Rate | None, resume: Callable[[], None]) -> Throttle:
+        own = [Rate(self._channel_rate)] if self._channel_rate else []
+        return Throttle([*own, *([shared] if shared else [])], resume)
