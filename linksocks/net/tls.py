@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import ssl as stdlib_ssl
 from pathlib import Path
+from typing import Final
 
 from gevent import socket, ssl
 
 from linksocks.errors import ConfigError
+
+_PLACE: Final = re.compile(r" \(_ssl\.c:\d+\)")
 
 
 def new_context(protocol: int) -> ssl.SSLContext:
@@ -76,7 +80,8 @@ def spelled(digest: str) -> str:
 def reason_of(error: OSError) -> str:
     """What went wrong, for people. OpenSSL's own words say on which line of its source."""
     reason = getattr(error, "reason", None)
-    return str(reason).lower().replace("_", " ") if reason else error.strerror or str(error)
+    words = str(reason).lower().replace("_", " ") if reason else error.strerror or str(error)
+    return _PLACE.sub("", words)
 
 
 def end_tls(sock: socket.socket) -> None:

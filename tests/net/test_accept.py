@@ -16,35 +16,16 @@ import websocket as websocket_client
 from gevent import socket
 from websockets.sync.client import connect as websockets_connect
 
-from linksocks.errors import FrameError, LinkClosed
 from linksocks.net import accept as module
-from linksocks.net.accept import Accepted, UpgradeServer
-from linksocks.net.listen import bind, listen
-from linksocks.server.web import create_app
 from linksocks.wire.extensions import Extensions
 from tests.support.rawsocket import ACCEPT, BINARY, KEY, UPGRADE, RawPeer, frame, read_head
+from tests.support.upgrades import Echo
 
 HASH = "0123456789abcdef" * 4
 
 
-class Echo:
-    """A started server whose WebSockets send back what they get."""
-
-    def __init__(self) -> None:
-        self.accepted: list[Accepted] = []
-        listener = bind("127.0.0.1", 0)
-        listen(listener)
-        self.port: int = listener.getsockname()[1]
-        self.http = UpgradeServer(listener, create_app(), self._serve, Extensions(1000, half_close=True))
-        self.http.start()
-
-    def _serve(self, accepted: Accepted) -> None:
-        self.accepted.append(accepted)
-        try:
-            while True:
-                accepted.websocket.send(bytes(accepted.websocket.receive()))
-        except (LinkClosed, FrameError):
-            pass
+class Server(Echo):
+    """What the tests ask, byte by byte."""
 
     def connect(self) -> socket.socket:
         sock = socket.create_connection(("127.0.0.1", self.port))
@@ -69,13 +50,13 @@ class Echo:
 
 
 @pytest.fixture
-def server(caplog, capfd) -> Iterator[Echo]:
+def server(caplog, capfd) -> Iterator[Server]:
     """Whatever a test does: no traceback, and the hash in no log of any level."""
     caplog.set_level(1)
     logging.getLogger("linksocks").setLevel(1)
-    echo = Echo()
+    echo = Server()
     yield echo
-    echo.http.stop(timeout=1)
+    echo.stop()
     output = capfd.readouterr()
     said = (
         output.out
