@@ -13,6 +13,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from typing import Any, Final
 from urllib.parse import parse_qs
@@ -27,6 +28,7 @@ from linksocks.net.certificate import Certificate
 from linksocks.net.greenlets import name_current, within
 from linksocks.net.handshakes import Handshakes
 from linksocks.net.listen import PatientAccept
+from linksocks.net.lobby import Lobby
 from linksocks.net.sockets import cut, shown
 from linksocks.net.tls import end_tls
 from linksocks.net.websocket import MAX_LOGIN_MESSAGE, WebSocket
@@ -59,13 +61,15 @@ class Accepted:
     websocket: WebSocket
     query: dict[str, str] = field(repr=False)  # holds the token's hash
     offered: Extensions
+    admitted: Callable[[], None] = lambda: None
+    """To be called when the client has logged in: it leaves the lobby."""
 
 
 class UpgradeServer(PatientAccept, WSGIServer):
     """Serves `application` and hands each WebSocket to `on_websocket`, in the connection's own greenlet.
 
     The WebSocket ends when `on_websocket` returns. `extensions` is what we accept of what clients offer. With a
-    `certificate` there is nothing without TLS.
+    `certificate` there is nothing without TLS. Connections are in the `lobby` until their client has logged in.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class UpgradeServer(PatientAccept, WSGIServer):
         on_websocket: Callable[[Accepted], None],
         extensions: Extensions,
         certificate: Certificate | None = None,
+        lobby: Lobby | None = None,
     ) -> None:
         super().__init__(
             listener,
@@ -87,7 +92,26 @@ class UpgradeServer(PatientAccept, WSGIServer):
         )
         self.on_websocket = on_websocket
         self.extensions = extensions
+        self.lobby = lobby or Lobby()
         self._handshakes = Handshakes(certificate) if certificate else None
+
+    def do_handle(self, sock: socket.socket, address: Any) -> None:
+        """A connection that was accepted. One for which there is no room costs no greenlet."""
+        refusal = self.lobby.enter(address)
+        if refusal:
+            self.lobby.turn_away(sock, refusal, tls=self._handshakes is not None)
+        else:
+            super().do_handle(sock, address)
+
+    def do_close(self, sock: socket.socket, address: Any) -> None:
+        """The end of a connection."""
+        self.lobby.leave(address)
+        super().do_close(sock, address)
+
+    def stop(self, timeout: float | None = None) -> None:
+        """As gevent's."""
+        super().stop(timeout)
+        self.lobby.close()
 
     def handle(self, sock: socket.socket, address: Any) -> None:
         """A connection, in its own greenlet. gevent's `ssl_context` would print a traceback for every stranger."""
@@ -234,7 +258,8 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]
             self.socket, client=False, name=self._peer(), early=self._early(), max_message=MAX_LOGIN_MESSAGE
         )
         try:
-            self.server.on_websocket(Accepted(websocket, query, self._offered()))
+            admitted = partial(self.server.lobby.leave, self.client_address)
+            self.server.on_websocket(Accepted(websocket, query, self._offered(), admitted))
         finally:
             websocket.finish()
 

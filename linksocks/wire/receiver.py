@@ -20,14 +20,18 @@ from linksocks.wire.mask import Buffer, apply_mask
 MAX_MESSAGE: Final = 32 * 1024 * 1024
 """Bytes in one message, PROTOCOL section 1.3; more is answered with close code 1009."""
 
+_FIRST_STORE = 4 * 1024
+"""What every connection has, also one of a stranger: 1,000 of them cost 140 MB with the next size."""
+
 _SMALL_STORE = 128 * 1024
-"""What every connection has, also one that has not logged in."""
+"""What a connection gets with the first frame that is not short, or not whole after one read."""
 
 _STORE = 1024 * 1024
 """What a connection gets with the first frame that does not fit the small one."""
 
 _READ_AHEAD = 64 * 1024
-"""Room that `buffer()` offers at the least while no large frame is on the way: a read brings whole frames."""
+"""Room that `buffer()` offers at the least, but in the first store, while no large frame is on the way: a read brings
+whole frames."""
 
 _OPCODES = frozenset(Opcode)
 
@@ -59,7 +63,7 @@ class MessageReceiver:
         self.max_message = max_message
         """May be raised later: before a peer has logged in, it has no use for 32 MiB."""
         self._masked = masked  # what the peer must do: clients mask, servers don't
-        self._store = bytearray(max(_SMALL_STORE, 2 * len(early)))
+        self._store = bytearray(max(_FIRST_STORE, 2 * len(early)))
         self._view = memoryview(self._store)
         self._view[: len(early)] = early
         self._start = 0  # _store[_start:_end] is received and not yet handed out
@@ -195,10 +199,12 @@ class MessageReceiver:
                 return None
             raw, self._large = memoryview(self._large), None
         elif head.length > len(self._store) - _READ_AHEAD:
-            if head.length > _STORE - _READ_AHEAD:
+            if len(self._store) < _SMALL_STORE:
+                self._grow(_SMALL_STORE)
+            elif head.length > _STORE - _READ_AHEAD:
                 self._begin_large(head.length)
             else:
-                self._grow()
+                self._grow(_STORE)
             return self._read_payload(head)
         else:
             if self._end - self._start < head.length:
@@ -207,9 +213,9 @@ class MessageReceiver:
             self._start += head.length
         return apply_mask(raw, head.key) if head.key else raw
 
-    def _grow(self) -> None:
+    def _grow(self, size: int) -> None:
         rest = self._view[self._start : self._end]
-        self._store = bytearray(_STORE)
+        self._store = bytearray(size)
         self._view = memoryview(self._store)
         self._view[: len(rest)] = rest
         self._start, self._end = 0, len(rest)
