@@ -27,6 +27,7 @@ from linksocks.version import __version__
 if TYPE_CHECKING:
     from linksocks.client.session import Uplink
     from linksocks.server.specs import TokenSpec
+    from linksocks.tunnel.access import AccessRules
 
 OK, FAILED, WRONG_USE = 0, 1, 2
 
@@ -94,7 +95,8 @@ def _run(config: Config) -> int:
     from gevent.event import Event  # noqa: PLC0415
 
     logs.configure(config["debug"], config["log-format"])
-    made = Secret(secrets.token_hex(16)) if config.command == "server" and not config["token"] else Secret("")
+    needed = config.command == "server" and not (config["token"] or config["api-key"])
+    made = Secret(secrets.token_hex(16)) if needed else Secret("")
     if config.command == "server":
         role = _server(config, made)
     else:
@@ -144,6 +146,9 @@ def _server(config: Config, made: Secret) -> Role:
         connector_wait=config["connector-wait-provider"],
         upstream=config["upstream-proxy"],
         dns_prefer_ipv4=config["dns-prefer-ipv4"],
+        dial_rules=_access(config),
+        api_keys=[key.reveal() for key in config["api-key"]],
+        state_file=config["state-file"],
     )
     for spec in _tokens(config, (config["token"] or made).reveal(), config["connector-token"].reveal()):
         role.add(spec)
@@ -154,23 +159,32 @@ def _tokens(config: Config, token: str, connector_token: str) -> list[TokenSpec]
     """What the settings of one command say of one server."""
     from linksocks.server.specs import Kind, TokenSpec  # noqa: PLC0415
 
+    if not token:  # the API makes them
+        if config["reverse"]:
+            raise ConfigError(
+                "--reverse: with --api-key it is about --token; give that too or leave this out"
+            )
+        return []
     if not config["reverse"]:
         return [TokenSpec(Kind.FORWARD, token)]
+    rules = _access(config)  # of those who come in, by whichever door
     if config["connector-autonomy"]:
         if connector_token:
             raise ConfigError(
                 "--connector-token: with --connector-autonomy providers bring theirs; leave one out"
             )
-        return [TokenSpec(Kind.AUTONOMY, token)]
+        return [TokenSpec(Kind.AUTONOMY, token, rules=rules)]
     reverse = TokenSpec(
         Kind.REVERSE,
         token,
         port=config["socks-port"],
         username=config["socks-username"],
         password=config["socks-password"].reveal(),
+        rules=rules,
     )
-    connectors = [TokenSpec(Kind.CONNECTOR, connector_token, reverse_token=token)] if connector_token else []
-    return [reverse, *connectors]
+    if not connector_token:
+        return [reverse]
+    return [reverse, TokenSpec(Kind.CONNECTOR, connector_token, reverse_token=token, rules=rules)]
 
 
 def _client(config: Config) -> Role:
@@ -185,6 +199,7 @@ def _client(config: Config) -> Role:
         socks_password=password.reveal(),
         socks_no_wait=config["socks-no-wait"],
         fast_open=config["fast-open"],
+        rules=_access(config),
     )
 
 
@@ -196,7 +211,14 @@ def _provider(config: Config) -> Role:
         _uplink(config),
         connector_tokens=[token.reveal()] if token else [],
         upstream=config["upstream-proxy"],
+        rules=_access(config),
     )
+
+
+def _access(config: Config) -> AccessRules:
+    from linksocks.tunnel.access import AccessRules  # noqa: PLC0415
+
+    return AccessRules(config["access-rule"], config["deny-rule"], config["block-private"])
 
 
 def _uplink(config: Config) -> Uplink:

@@ -14,6 +14,7 @@ from linksocks.net.greenlets import spawn
 from linksocks.net.proxies import ProxyUrl
 from linksocks.net.resolve import Resolver
 from linksocks.net.upstream import egress
+from linksocks.tunnel.access import NO_RULES, AccessRules
 from linksocks.tunnel.link import Link
 from linksocks.tunnel.outbound import Outbound
 
@@ -21,15 +22,20 @@ from linksocks.tunnel.outbound import Outbound
 class ProviderRole:
     """Lends this machine's network through `uplink`, also to connectors with one of `connector_tokens`.
 
-    Targets are reached through `upstream`, where there is one.
+    Targets are reached through `upstream`, where there is one, and only those that `rules` allow.
     """
 
     def __init__(
-        self, uplink: Uplink, *, connector_tokens: Sequence[str] = (), upstream: ProxyUrl | None = None
+        self,
+        uplink: Uplink,
+        *,
+        connector_tokens: Sequence[str] = (),
+        upstream: ProxyUrl | None = None,
+        rules: AccessRules = NO_RULES,
     ) -> None:
         self._resolver = Resolver(prefer_ipv4=uplink.dns_prefer_ipv4)
         self._session = Session(uplink, self._resolver, reverse=True, recognised=bool(connector_tokens))
-        self._outbound = Outbound(egress(upstream, self._resolver))
+        self._outbound = Outbound(egress(upstream, self._resolver), rules)
         self._partners = Partners("connector")
         persistence = Persistence(uplink.reconnect, uplink.retry_auth)
         self._links = Links(self._make, uplink.threads, persistence, self._up, self._down)

@@ -15,6 +15,8 @@ from linksocks.errors import ListenError
 from linksocks.net.listen import bind
 from linksocks.net.resolve import Resolver
 from linksocks.net.sockets import shown
+from linksocks.tunnel.access import NO_RULES, AccessRules
+from linksocks.tunnel.gate import Gate
 from linksocks.tunnel.inbound import Inbound
 from linksocks.tunnel.link import Link
 
@@ -25,7 +27,7 @@ class ClientRole:
     """SOCKS5 on `socks_host:socks_port`, with a password where a name or password is given, through `uplink`.
 
     The port opens with the first login, or with `socks_no_wait` at once. With `fast_open` an application may send
-    before its target has answered.
+    before its target has answered. What `rules` do not allow is refused at the port.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class ClientRole:
         socks_password: str,
         socks_no_wait: bool,
         fast_open: bool = False,
+        rules: AccessRules = NO_RULES,
     ) -> None:
         self._resolver = Resolver(prefer_ipv4=uplink.dns_prefer_ipv4)
         self._session = Session(uplink, self._resolver, reverse=False)
@@ -48,6 +51,7 @@ class ClientRole:
         self._socks_credentials = (socks_username, socks_password)
         self._socks_no_wait = socks_no_wait
         self._fast_open = fast_open
+        self._gate = Gate(self._resolver, rules)
         self._inbound: Inbound | None = None  # until `start`
         self._socks_open = False
 
@@ -65,7 +69,7 @@ class ClientRole:
         """Takes the SOCKS port and begins to connect. Raises ListenError."""
         listener = bind(*self._socks_address)
         self._inbound = Inbound(
-            listener, self._links.pick, *self._socks_credentials, fast_open=self._fast_open
+            listener, self._links.pick, *self._socks_credentials, fast_open=self._fast_open, gate=self._gate
         )
         if self._socks_no_wait:
             self._open_socks(self._inbound)

@@ -184,7 +184,7 @@ SETTINGS = (
         v.HEADERS,
         "header to add to the handshake, as `Name: value`; may be repeated, in the INI file on further lines",
     ),
-    Setting("header-file", CLIENTS, v.FILE, "file with one such header on its first line", holds="header"),
+    Setting("header-file", CLIENTS, v.FILE, "file with such headers, one on each line", holds="header"),
     Setting("host-header", CLIENTS, v.HEADER_VALUE, "Host of the handshake, instead of the URL's"),
     Setting(
         "tls-server-name",
@@ -300,6 +300,38 @@ SETTINGS = (
         "how long a connector's connection waits for a provider",
         default="5s",
     ),
+    # Access rules.
+    Setting(
+        "access-rule",
+        ALL,
+        v.RULES,
+        "allow only such targets: HOST:PORT, where HOST is a network, an address, a range of addresses, a name or "
+        "*.NAME, and each may be * for any; may be repeated, in the INI file on further lines",
+    ),
+    Setting(
+        "deny-rule", ALL, v.RULES, "block such targets, also among those that are allowed; may be repeated"
+    ),
+    Setting(
+        "block-private",
+        ALL,
+        v.SWITCH,
+        "block targets that are not on the Internet: loopback, private, link-local; the metadata of clouds",
+    ),
+    # The API.
+    Setting(
+        "api-key",
+        SERVER,
+        v.SECRETS,
+        "serve the API to whom has this key; may be repeated, in the INI file on further lines",
+        short="k",
+    ),
+    Setting("api-key-file", SERVER, v.FILE, "file with such keys, one on each line", holds="api-key"),
+    Setting(
+        "state-file",
+        SERVER,
+        v.FILE,
+        "SQLite file in which the tokens that the API makes outlive the server, which makes the file",
+    ),
     # The process.
     Setting(
         "buffer-size",
@@ -333,7 +365,6 @@ SETTINGS = (
     Setting(
         "transport-grace", ALL, v.DURATION, "how long channels outlive a lost link", default="0", later=ALL
     ),
-    Setting("api-key", SERVER, v.SECRET, "serve the token API to whom has this key", short="k", later=SERVER),
     Setting(
         "fast-open",
         ALL,
@@ -342,7 +373,6 @@ SETTINGS = (
         short="f",
         environment="LINKSOCKS_FASTOPEN",
     ),
-    Setting("access-rule", ALL, v.LIST, "allow destinations, as ADDR:PORT; may be repeated", later=ALL),
     Setting(
         "direct-mode",
         CLIENTS,
@@ -421,8 +451,24 @@ _FOR_CONNECTORS = frozenset(
 """What is of use where there are providers."""
 
 
-def has_effect(command: str, name: str, *, reverse: bool) -> bool:
-    """Whether a setting does something for a command that runs that way round."""
+_FOR_THE_API = frozenset(
+    {
+        "socks-host",
+        "socks-nowait",
+        "port-pool",
+        "fast-open",
+        "connector-wait-provider",
+        "upstream-proxy",
+        "upstream-proxy-file",
+    }
+)
+"""What is of use where tokens of any kind may be made."""
+
+
+def has_effect(command: str, name: str, *, reverse: bool, api: bool = False) -> bool:
+    """Whether a setting does something for a command that runs that way round, and with an API."""
+    if api and name in _FOR_THE_API:
+        return True
     if name in _FOR_TARGETS and command == "server":
         return not reverse
     if name in _FOR_APPLICATIONS:

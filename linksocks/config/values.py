@@ -16,6 +16,7 @@ from linksocks.client.url import server_url
 from linksocks.config.secret import Secret
 from linksocks.errors import ConfigError
 from linksocks.net.proxies import ProxyUrl, parse_proxy
+from linksocks.tunnel.access import Rule, parse_rules
 from linksocks.wire.extensions import HEADER
 
 
@@ -108,6 +109,10 @@ def _connector_token(text: str) -> Secret:
     return Secret(_credential(text))
 
 
+def _secrets(text: str) -> tuple[Secret, ...]:
+    return tuple(Secret(_credential(line)) for line in text.strip().split("\n"))
+
+
 def _switch(text: str) -> bool:
     try:
         return _WORDS[text.lower()]
@@ -152,6 +157,13 @@ def _header(line: str) -> tuple[str, Secret]:
     if name.lower() in _OUR_HEADERS or name.lower().startswith("sec-websocket-"):
         raise ExplainedError(f"the header {name} is not yours to set{_OUR_HEADERS.get(name.lower(), '')}")
     return name, Secret(_header_value(value.strip()))
+
+
+def _rules(text: str) -> tuple[Rule, ...]:
+    try:
+        return parse_rules(text)
+    except ConfigError as error:
+        raise ExplainedError(str(error)) from None
 
 
 def number(low: int, high: int, what: str, argument: str = "NUMBER") -> Kind:
@@ -210,6 +222,14 @@ SECRET = Kind(
     Secret(""),
     secret=True,
 )
+SECRETS = Kind(
+    "SECRET",
+    "1 to 255 bytes without control characters",
+    _secrets,
+    absent=(),
+    repeats=True,
+    secret=True,
+)
 CONNECTOR_TOKEN = Kind(
     "SECRET",
     "1 to 255 bytes without control characters, but for the word `anonymous`",
@@ -222,4 +242,5 @@ HEADER_VALUE = Kind("TEXT", "printable ASCII", _header_value)
 HEADERS = Kind("LINE", "a header such as `Name: value`", _headers, absent=(), repeats=True, secret=True)
 FINGERPRINT = Kind("SHA256", "64 hex digits, with or without colons", _fingerprint)
 FILE = Kind("FILE", "the name of a file", _text, path=True)
+RULES = Kind("RULE", "rules such as 10.0.0.0/8:22 or *.example.org:443", _rules, absent=(), repeats=True)
 LIST = Kind("ITEM", "one or more values", lambda text: tuple(text.split()), absent=(), repeats=True)

@@ -20,8 +20,9 @@ from gevent import socket
 
 from linksocks.errors import Cause, DialError
 from linksocks.net.drops import Drops
-from linksocks.net.judge import BLOCKED_TEXT, Judge, Verdict, allowed
+from linksocks.net.judge import Judge, Verdict
 from linksocks.net.names import Names
+from linksocks.net.permit import BLOCKED_TEXT, allowed
 from linksocks.net.resolve import Address, Resolver, literal
 from linksocks.wire.mask import Buffer
 

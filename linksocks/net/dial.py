@@ -21,7 +21,8 @@ from gevent.queue import Empty, Queue
 
 from linksocks.errors import Cause, DialError
 from linksocks.net.greenlets import name_current
-from linksocks.net.judge import Judge, permitted
+from linksocks.net.judge import Judge
+from linksocks.net.permit import permitted
 from linksocks.net.resolve import Address, Resolver
 from linksocks.net.sockets import shown, tune
 

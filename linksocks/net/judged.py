@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from linksocks.net.drops import Drops
-from linksocks.net.judge import BLOCKED_TEXT, Judge, Verdict, allowed, likeliest
+from linksocks.net.judge import Judge, Verdict
 from linksocks.net.names import Names
+from linksocks.net.permit import BLOCKED_TEXT, allowed, likeliest
 from linksocks.net.resolve import Address, Resolver
 from linksocks.net.upstream_datagrams import UpstreamDatagrams
 from linksocks.wire.mask import Buffer

@@ -24,8 +24,9 @@ from gevent import socket
 from linksocks.errors import Cause, DialError
 from linksocks.net.dial import dial
 from linksocks.net.egress import Datagrams, Direct, Egress
-from linksocks.net.judge import Judge, Verdict, permitted
+from linksocks.net.judge import Judge, Verdict
 from linksocks.net.judged import JudgedDatagrams
+from linksocks.net.permit import permitted
 from linksocks.net.proxies import ProxyUrl
 from linksocks.net.resolve import Resolver
 from linksocks.net.sockets import shown

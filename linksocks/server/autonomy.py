@@ -18,6 +18,7 @@ from linksocks.server.grants import Connector
 from linksocks.server.groups import Group
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.server.tokens import Grant, MakeLink, Token, TokenTable
+from linksocks.tunnel.gate import Gate
 from linksocks.tunnel.link import NOBODY, Link
 from linksocks.wire import messages as m
 from linksocks.wire.auth import token_hash
@@ -35,7 +36,8 @@ class Autonomy(Grant):
     client = "provider"
     reverse = True
 
-    def __init__(self, tokens: TokenTable, connector_wait: float) -> None:
+    def __init__(self, tokens: TokenTable, connector_wait: float, gate: Gate) -> None:
+        self.gate = gate
         self._tokens = tokens
         self._connector_wait = connector_wait
         self._providers: dict[bytes, _Provider] = {}
@@ -131,7 +133,7 @@ class _Provider:
             if self._tokens.find(digest) is not None and not self._give_up(digest):
                 raise ConfigError("connector token already exists")
             self._own[digest] = self._tokens.add(
-                TokenSpec(Kind.CONNECTOR, token), Connector(self.group), self._grant
+                TokenSpec(Kind.CONNECTOR, token), Connector(self.group, self._grant.gate), self._grant
             )
         return token
 

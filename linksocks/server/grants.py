@@ -9,7 +9,8 @@ kind        its client is    and the server
 `Autonomy`  a provider       lets in those whose connector tokens this provider has added
 =========== ================ ===================================================================
 
-Nobody's channels are accepted but those of forward clients and connectors: a provider can't make the server dial.
+Each has a gate with the token's access rules. Nobody's channels are accepted but those of forward clients and
+connectors: a provider can't make the server dial.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Final
 from linksocks.server.groups import Group
 from linksocks.server.ports import PortPool
 from linksocks.server.tokens import Grant, MakeLink
+from linksocks.tunnel.gate import Behind, Gate
 from linksocks.tunnel.inbound import Inbound
 from linksocks.tunnel.link import NOBODY, Link
 from linksocks.tunnel.outbound import Outbound
@@ -38,13 +40,14 @@ class Forward(Grant):
 
     client = "forward client"
 
-    def __init__(self, outbound: Outbound) -> None:
-        self._outbound = outbound
+    def __init__(self, outbound: Outbound, gate: Gate) -> None:
+        self.gate = gate
+        self._acceptor = Behind(gate, outbound)
 
     @contextmanager
     def admit(self, make: MakeLink, _instance: bytes) -> Iterator[Link]:
         """See Grant."""
-        yield make(self._outbound)
+        yield make(self._acceptor)
 
 
 class Connector(Grant):
@@ -52,13 +55,15 @@ class Connector(Grant):
 
     client = "connector"
 
-    def __init__(self, group: Group) -> None:
+    def __init__(self, group: Group, gate: Gate) -> None:
+        self.gate = gate
         self._group = group
+        self._acceptor = Behind(gate, group.switch)
 
     @contextmanager
     def admit(self, make: MakeLink, instance: bytes) -> Iterator[Link]:
         """See Grant."""
-        link = make(self._group.switch, self._group)
+        link = make(self._acceptor, self._group)
         with self._group.connector(link, instance):
             yield link
 
@@ -76,12 +81,14 @@ class Reverse(Grant):
         port: int,
         owner: str,
         serve: Callable[..., Inbound],
+        gate: Gate,
     ) -> None:
         """Takes the port. Raises ListenError."""
+        self.gate = gate
         self.group = group
         self._ports = ports
         self._owner = owner
-        self._inbound = serve(ports.take(port, owner), lambda: group.pick(APPLICATION_WAIT))
+        self._inbound = serve(ports.take(port, owner), lambda: group.pick(APPLICATION_WAIT), gate=gate)
         self._open = False
 
     @property

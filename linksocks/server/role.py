@@ -31,6 +31,8 @@ from linksocks.server.ports import PortPool
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.server.tokens import Grant, Manage, Token, TokenTable, may_not_manage
 from linksocks.server.web import create_app
+from linksocks.tunnel.access import NO_RULES, AccessRules
+from linksocks.tunnel.gate import Gate
 from linksocks.tunnel.inbound import Inbound
 from linksocks.tunnel.link import Acceptor, Link
 from linksocks.tunnel.outbound import Outbound
@@ -52,7 +54,8 @@ class ServerRole:
     open with the first provider, or with `socks_no_wait` at once; `fast_open` tells their applications that they are
     connected before they are. `connector_wait`: seconds that a connector's channel waits for a provider.
     Targets are reached through `upstream`, where there is one. With a `certificate` clients need TLS. With `api_keys`
-    there is the API, for whom has one of them; the tokens that it makes are kept in `state_file`.
+    there is the API, for whom has one of them; the tokens that it makes are kept in `state_file`. `dial_rules` hold
+    for all that the server dials itself, `entry_rules` for its ports whose token has no rules.
     """
 
     def __init__(  # noqa: PLR0913 - the settings of a server
@@ -71,6 +74,8 @@ class ServerRole:
         dns_prefer_ipv4: bool = False,
         api_keys: Sequence[str] = (),
         state_file: str = "",
+        dial_rules: AccessRules = NO_RULES,
+        entry_rules: AccessRules = NO_RULES,
     ) -> None:
         self._address = (ws_host, ws_port)
         self._certificate = certificate
@@ -82,7 +87,8 @@ class ServerRole:
         self._fast_open = fast_open
         self._connector_wait = connector_wait
         self._resolver = Resolver(prefer_ipv4=dns_prefer_ipv4)
-        self._outbound = Outbound(egress(upstream, self._resolver))
+        self._outbound = Outbound(egress(upstream, self._resolver), dial_rules)
+        self._entry = Gate(self._resolver, entry_rules)
         self._clients = Clients()
         self._issuer = Issuer(self._tokens, self.add, state_file)
         self.controls = Controls(self._tokens, self._clients, self._issuer)
@@ -116,16 +122,35 @@ class ServerRole:
             self._tokens.remove(found)
         return found is not None
 
-    def _forward(self, _spec: TokenSpec) -> tuple[Grant, None]:
-        return Forward(self._outbound), None
+    @property
+    def dial_rules(self) -> AccessRules:
+        """May be replaced while the server runs, as the next one: what was begun before goes on."""
+        return self._outbound.rules
+
+    @dial_rules.setter
+    def dial_rules(self, rules: AccessRules) -> None:
+        self._outbound.rules = rules
+
+    @property
+    def entry_rules(self) -> AccessRules:
+        """See `dial_rules`."""
+        return self._entry.own
+
+    @entry_rules.setter
+    def entry_rules(self, rules: AccessRules) -> None:
+        self._entry.own = rules
+
+    def _forward(self, spec: TokenSpec) -> tuple[Grant, None]:
+        return Forward(self._outbound, Gate(self._resolver, spec.rules)), None
 
     def _reverse(self, spec: TokenSpec) -> tuple[Grant, None]:
         serve = partial(Inbound, username=spec.username, password=spec.password, fast_open=self._fast_open)
         group = Group(self._connector_wait)
-        return Reverse(group, self._ports, spec.port, spec.fingerprint, serve), None
+        gate = Gate(self._resolver, spec.rules, self._entry)
+        return Reverse(group, self._ports, spec.port, spec.fingerprint, serve, gate), None
 
-    def _autonomy(self, _spec: TokenSpec) -> tuple[Grant, None]:
-        return Autonomy(self._tokens, self._connector_wait), None
+    def _autonomy(self, spec: TokenSpec) -> tuple[Grant, None]:
+        return Autonomy(self._tokens, self._connector_wait, Gate(self._resolver, spec.rules)), None
 
     def _connector(self, spec: TokenSpec) -> tuple[Grant, Grant]:
         owner = self._tokens.get(spec.reverse_fingerprint)
@@ -133,7 +158,7 @@ class ServerRole:
             raise ConfigError("reverse token does not exist")
         if not isinstance(owner.grant, Reverse):
             raise ConfigError("the providers of this reverse token manage their connectors themselves")
-        return Connector(owner.grant.group), owner.grant
+        return Connector(owner.grant.group, Gate(self._resolver, spec.rules)), owner.grant
 
     # -- its life
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from linksocks.tunnel.access import NO_RULES, AccessRules
 from linksocks.wire.auth import fingerprint, token_hash
 
 
@@ -30,6 +31,9 @@ class TokenSpec:
     password: str = field(default="", repr=False)
     reverse_token: str = field(default="", repr=False)
     """CONNECTOR: whose providers it leads to."""
+    rules: AccessRules = NO_RULES
+    """Which targets its clients may ask for; of REVERSE, the applications at its port; of AUTONOMY, all connectors
+    of its providers."""
     known_by: str = ""
     """The fingerprint of a token whose text nobody here knows any more: it comes from the state file."""
     reverse_known_by: str = ""

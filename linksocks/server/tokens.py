@@ -13,6 +13,7 @@ from typing import Final, Protocol, TypeAlias
 from linksocks.errors import ConfigError
 from linksocks.server.groups import Group
 from linksocks.server.specs import Kind, TokenSpec
+from linksocks.tunnel.gate import Gate
 from linksocks.tunnel.link import Acceptor, Link
 from linksocks.wire.auth import fingerprint, token_hash
 from linksocks.wire.frames import CloseCode
@@ -45,6 +46,8 @@ class Grant:
     """What its client is, in a word."""
     reverse = False
     """Whether it is a provider."""
+    gate: Gate
+    """With the token's access rules."""
 
     def prepare(self) -> None:
         """Before the client is told that it is in. Raises ListenError."""

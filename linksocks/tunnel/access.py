@@ -129,7 +129,7 @@ class AccessRules:
 
     def allows(self, host: str, port: int, address: str) -> bool:
         """See Judge."""
-        parsed = parse_ip(address)
+        parsed = parse_ip(address.partition("%")[0])  # link-local ones have a zone
         if parsed is None:
             return False
         name = "" if parse_ip(host) else _plain(host)

@@ -2,7 +2,7 @@
 
 Where somebody else dials - behind the port for applications, and where a server joins two links - a name would be
 looked up after us, perhaps in another network. So where the name alone does not decide, it is looked up here, and
-who dials is asked for the address that was judged. On the side that dials no such thing is needed: see net.judge.
+who dials is asked for the address that was judged. On the side that dials no such thing is needed: see net.permit.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from linksocks.net.drops import Drops
-from linksocks.net.judge import pinned
 from linksocks.net.judged import JudgedSender
+from linksocks.net.permit import pinned
 from linksocks.net.resolve import Resolver
 from linksocks.tunnel.access import NO_RULES, AccessRules
 from linksocks.tunnel.channel import Channel
@@ -25,21 +25,32 @@ LOOK_UP_TIMEOUT: Final = 10.0
 
 
 class Gate:
-    """`rules` may be replaced at any time: they hold for what begins after that."""
+    """`own` rules, or where there are none those of the gate `otherwise`.
 
-    def __init__(self, resolver: Resolver, rules: AccessRules = NO_RULES) -> None:
+    They may be replaced at any time: new ones hold for what begins after that.
+    """
+
+    def __init__(
+        self, resolver: Resolver, own: AccessRules = NO_RULES, otherwise: Gate | None = None
+    ) -> None:
         self._resolver = resolver
-        self.rules = rules
+        self._otherwise = otherwise
+        self.own = own
+
+    @property
+    def rules(self) -> AccessRules:
+        """Those in force."""
+        return self.own if self.own or self._otherwise is None else self._otherwise.rules
 
     def pass_on(self, host: str, port: int) -> str:
         """What to ask the one who dials for instead of `host`. Raises DialError."""
-        if not self.rules:
-            return host
-        return pinned(self._resolver, host, port, LOOK_UP_TIMEOUT, self.rules)
+        rules = self.rules
+        return pinned(self._resolver, host, port, LOOK_UP_TIMEOUT, rules) if rules else host
 
     def sender(self, send: Callable[[Buffer, str, int], None], drops: Drops) -> JudgedSender | None:
         """The same for the datagrams of an association; None where all may go."""
-        return JudgedSender(send, self.rules, self._resolver, drops) if self.rules else None
+        rules = self.rules
+        return JudgedSender(send, rules, self._resolver, drops) if rules else None
 
 
 class GatedAcceptor(Protocol):

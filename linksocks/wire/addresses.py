@@ -61,12 +61,13 @@ _NOT_PUBLIC: Final[tuple[IpNetwork, ...]] = tuple(
 
 
 def parse_ip(text: str) -> IpAddress | None:
-    """The address that `text` spells, without its zone, IPv4 also where it is written as IPv6; None for a name."""
+    """The address that `text` spells, IPv4 also where it is written as IPv6; None for a name, and behind a zone."""
+    if "%" in text:
+        return None
     try:
-        address = ip_address(text.partition("%")[0])
+        return unmapped(ip_address(text))
     except ValueError:
         return None
-    return unmapped(address)
 
 
 def unmapped(address: IpAddress) -> IpAddress:
