@@ -55,12 +55,12 @@ def autonomy_server(ws_port: int, token: str) -> Iterator[None]:
 
 @contextmanager
 def client(
-    ws_port: int, token: str, socks_port: int, fast_open: bool = False, reconnect: bool = False
+    ws_port: int, token: str, socks_port: int, fast_open: bool = False, reconnect: bool = False, url: str = ""
 ) -> Iterator[None]:
     """A forward client or a connector, logged in, with its SOCKS port open."""
     peer = Client(
         token,
-        ws_url=f"ws://127.0.0.1:{ws_port}",
+        ws_url=url or f"ws://127.0.0.1:{ws_port}",
         socks_host="127.0.0.1",
         socks_port=socks_port,
         fast_open=fast_open,
@@ -73,11 +73,11 @@ def client(
 
 
 @contextmanager
-def provider(ws_port: int, token: str, connector_token: str = "") -> Iterator[None]:
+def provider(ws_port: int, token: str, connector_token: str = "", url: str = "") -> Iterator[None]:
     """A client that dials for others, logged in; `connector_token` is what it adds in autonomy."""
     peer = Client(
         token,
-        ws_url=f"ws://127.0.0.1:{ws_port}",
+        ws_url=url or f"ws://127.0.0.1:{ws_port}",
         reverse=True,
         no_env_proxy=True,
         direct_mode="relay-only",

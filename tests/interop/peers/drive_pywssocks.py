@@ -60,9 +60,9 @@ def autonomy_server(ws_port: int, token: str) -> Iterator[None]:
 
 
 @contextmanager
-def client(ws_port: int, token: str, socks_port: int) -> Iterator[None]:
+def client(ws_port: int, token: str, socks_port: int, url: str = "") -> Iterator[None]:
     """A forward client or a connector, logged in, with its SOCKS port open."""
-    url = f"ws://127.0.0.1:{ws_port}"
+    url = url or f"ws://127.0.0.1:{ws_port}"
     peer = WSSocksClient(token, url, socks_host="127.0.0.1", socks_port=socks_port, reconnect=False)
     with _loop_thread() as loop:
         loop.wait(_up(peer.connect(), peer.connected))
@@ -70,9 +70,9 @@ def client(ws_port: int, token: str, socks_port: int) -> Iterator[None]:
 
 
 @contextmanager
-def provider(ws_port: int, token: str, connector_token: str = "") -> Iterator[None]:
+def provider(ws_port: int, token: str, connector_token: str = "", url: str = "") -> Iterator[None]:
     """A client that dials for others, logged in; `connector_token` is what it adds in autonomy."""
-    peer = WSSocksClient(token, f"ws://127.0.0.1:{ws_port}", reverse=True, reconnect=False)
+    peer = WSSocksClient(token, url or f"ws://127.0.0.1:{ws_port}", reverse=True, reconnect=False)
     with _loop_thread() as loop:
         loop.wait(_up(peer.connect(), peer.connected))
         if connector_token:
