@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Final, cast
 
 import gevent
+from gevent import socket
+from gevent.event import Event
 from gevent.pool import Group
 
 from linksocks.errors import Cause, DialError
@@ -18,6 +21,7 @@ from linksocks.tunnel.channel import Channel
 from linksocks.tunnel.datagrams import DatagramChannel
 from linksocks.tunnel.gate import Gate
 from linksocks.tunnel.relay import Relay
+from linksocks.tunnel.tally import Dials
 from linksocks.wire.mask import Buffer
 from linksocks.wire.messages import Connect
 
@@ -39,6 +43,7 @@ class Outbound:
 
     def __init__(self, egress: Egress, rules: AccessRules = NO_RULES) -> None:
         self.rules = rules
+        self.dials = Dials()
         self._egress = egress
         self._relays = Group()
         self._associations = Group()
@@ -65,6 +70,7 @@ class Outbound:
             return False
         if len(self._relays) + len(self._associations) >= MAX_RELAYS:
             log.warning("refused a connection: %d are open", MAX_RELAYS)
+            self.dials.failures["too_many"] += 1
             channel.refuse(DialError(Cause.GENERAL, "the side that dials has too many connections"))
             return False
         return True
@@ -74,11 +80,12 @@ class Outbound:
         name_current(f"outbound {target}")
         sock = None
         try:
-            sock = self._egress.dial(host, port, CONNECT_TIMEOUT, judge)
+            sock = self._dial(channel, relay, host, port, judge)
             log.debug("connected to %s", target)
             channel.accept()
         except DialError as error:
             log.info("no connection to %s: %s", target, error)
+            self.dials.failures[error.cause.name.lower()] += 1
             channel.refuse(error)
         except gevent.GreenletExit:
             channel.abort("the dial was stopped")
@@ -87,6 +94,25 @@ class Outbound:
             raise
         else:
             relay.run(sock)
+
+    def _dial(
+        self, channel: Channel, relay: Relay, host: str, port: int, judge: Judge | None
+    ) -> socket.socket:
+        """A connection; a channel that ends meanwhile ends this greenlet. Raises DialError."""
+        current = cast(Greenlet, gevent.getcurrent())
+
+        def on_gone(_gone: Event) -> None:
+            if not relay.wanted:
+                current.kill(block=False)
+
+        began = time.monotonic()
+        channel.gone.rawlink(on_gone)
+        try:
+            sock = self._egress.dial(host, port, CONNECT_TIMEOUT, judge)
+        finally:
+            channel.gone.unlink(on_gone)
+        self.dials.latency.add(time.monotonic() - began)
+        return sock
 
     def _serve_datagrams(self, channel: DatagramChannel, judge: Judge | None) -> None:
         name_current(f"outbound UDP {channel.id.hex()[:8]}")

@@ -75,6 +75,11 @@ class Relay:
         self._unwritable = ""  # why the socket takes no more
         self._written = Event()  # the incoming direction has ended and is out, or the channel is broken
 
+    @property
+    def wanted(self) -> bool:
+        """Whether there is a reason for a socket: somebody at the other end, or something that was said in time."""
+        return not self._broken and (self._end is not End.CLOSED or bool(self._backlog))
+
     def run(self, sock: socket.socket, early: bytes = b"") -> None:
         """Relays until both directions have ended, then closes `sock`. `early` was read from it already."""
         self._sock, self._fd = sock, sock.fileno()

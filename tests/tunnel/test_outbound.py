@@ -39,13 +39,17 @@ class Gate:
     """Dials as ever, but only once the test opens it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.reached, self.open = Event(), Event()
+        self.reached, self.open, self.killed = Event(), Event(), Event()
         self._dial = Direct.dial
         monkeypatch.setattr(Direct, "dial", lambda *args: self._wait(*args))  # noqa: PLW0108 - for the instance
 
     def _wait(self, *args: Any) -> socket.socket:
         self.reached.set()
-        self.open.wait()
+        try:
+            self.open.wait()
+        except gevent.GreenletExit:
+            self.killed.set()
+            raise
         return self._dial(*args)
 
 
@@ -105,33 +109,26 @@ def test_a_host_that_is_none(host: str) -> None:
 
 
 class TestWhileItDials:
-    def test_a_reset_ends_the_connection_that_comes_too_late(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The target says nothing of itself, so only we can end it."""
+    @pytest.mark.parametrize("reason", ["the application is gone", ""])
+    def test_the_end_of_the_channel_ends_it(self, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
         gate = Gate(monkeypatch)
         with Target() as target, dialling("ours") as (peer, _):
             peer.send(m.Connect(A, "127.0.0.1", target.port))
             gate.reached.wait()
-            peer.send(m.Disconnect(A, "the application is gone"))
+            peer.send(m.Disconnect(A, reason))
+            assert gate.killed.wait(PATIENCE)
             assert peer.fence() == []
-            gate.open.set()
-            conn = target.accept()
-            assert read_to_end(conn) == (b"", False)
-            conn.close()
-            assert peer.fence() == []
+            assert not target.has_waiting()
 
-    def test_a_lost_link_ends_the_connection_that_comes_too_late(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_lost_link_ends_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         gate = Gate(monkeypatch)
         with Target() as target, dialling("ours") as (peer, _):
             peer.send(m.Connect(A, "127.0.0.1", target.port))
             gate.reached.wait()
             peer.socket.close()
             assert peer.link.drained(PATIENCE)
-            gate.open.set()
-            conn = target.accept()
-            assert read_to_end(conn) == (b"", False)
-            conn.close()
+            assert gate.killed.wait(PATIENCE)
+            assert not target.has_waiting()
 
     @both_kinds
     def test_a_close_delivers_what_was_sent(self, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,10 +200,7 @@ def test_one_slow_dial_does_not_hold_up_another(monkeypatch: pytest.MonkeyPatch)
         peer.expect(m.EndOfStream)
         peer.send(m.EndOfStream(B), m.Disconnect(A, "over"))
         peer.fence()
-        gate.open.set()
-        late = target.accept()
-        assert read_to_end(late) == (b"", False)
-        late.close()
+        assert gate.killed.wait(PATIENCE)
 
 
 def test_compressed_data_is_decompressed() -> None:
