@@ -171,55 +171,55 @@ LIMITS: Final = (
         (_PYWSSOCKS,),
         _client_of_a_newer_server,
         c.CHECKS,
-        "pywssocks and LinkSocks 1.10 do not understand each other: it knows protocol 0x01 only",
+        "pywssocks knows protocol 0x01 only, and LinkSocks 1.10 speaks 0x02 to everyone.",
     ),
-    Limit((_PYWSSOCKS,), _entry, c.FAST_OPEN_CHECKS, "pywssocks has no fast open", fast_open=True),
-    Limit((_PYWSSOCKS,), _entry, (c.udp_to_ipv6,), "pywssocks takes no datagrams to IPv6 addresses"),
-    Limit((_PYWSSOCKS,), _exit, (c.udp_to_ipv6,), "pywssocks sends datagrams over IPv4 only"),
+    Limit((_PYWSSOCKS,), _entry, c.FAST_OPEN_CHECKS, "pywssocks has no fast open.", fast_open=True),
+    Limit((_PYWSSOCKS,), _entry, (c.udp_to_ipv6,), "pywssocks takes no datagrams to IPv6 addresses."),
+    Limit((_PYWSSOCKS,), _exit, (c.udp_to_ipv6,), "pywssocks sends datagrams over IPv4 only."),
     Limit(
         (_PYWSSOCKS,),
         _switch,
         (c.close_reaches_application,),
-        "a pywssocks server does not tell the connector that the target closed",
+        "The server of pywssocks does not tell a connector that the target closed.",
     ),
     Limit(
         _GO,
         _switch,
         (c.close_reaches_target, c.abort_reaches_target),
-        "a LinkSocks server does not tell the provider that the application closed",
+        "The server of LinkSocks does not tell a provider that the application closed.",
     ),
     Limit(
         _GO,
         _exit,
         (c.close_reaches_target, c.abort_reaches_target),
-        "LinkSocks keeps a target's connection for 5 s or more after the application closed",
+        "LinkSocks keeps a target's connection for 5 s or more after the application closed.",
     ),
     Limit(
         _GO,
         _entry,
         (c.close_reaches_application,),
-        "LinkSocks keeps an application's connection for 5 s or more after the target closed",
+        "LinkSocks keeps an application's connection for 5 s or more after the target closed.",
     ),
     Limit(
         PEERS,
         _first_behind_our_entry,
         (c.close_reaches_target,),
-        "the peer knows no half of a connection, so our end holds the application's close back for up to 10 s, "
-        "for an answer that may still come; a reset it passes on at once",
+        "The peer knows no half of a connection: our end keeps the application's close back for an answer that may "
+        "still come, 10 s at most. It passes on a reset at once.",
     ),
     Limit(
         PEERS,
         _entry_beside_a_peer,
         (c.greeting,),
-        "a peer's entry may lose what a target says at once, or refuse the connection, when its neighbour sends that "
-        "together with the answer to the connect, as peers do",
+        "The peer may lose what a target says first, or refuse the connection: its neighbour, of the same make, "
+        "sends that right behind the answer to the connect. Ours makes a pause.",
         sure=False,
     ),
     Limit(
         PEERS,
         _entry,
         (c.half_close,),
-        "the peer ends the whole connection when the application ends its half",
+        "The peer ends the whole connection when the application ends its half, and loses the answer.",
         sure=False,
     ),
 )

@@ -33,6 +33,9 @@ SIZE: Final = 4_000_000
 PROMPT: Final = 3.0
 """Seconds: below the five that Go peers need for an end, and far above what loopback needs."""
 
+_TRANSFER: Final = 20.0
+"""Seconds for `SIZE` bytes on a busy machine."""
+
 _SOON_OR_LATE: Final = 15.0
 """Seconds for a failure that comes behind a fast open: Go peers take five."""
 
@@ -50,7 +53,8 @@ class Path:
 
 
 def download(path: Path) -> None:
-    got = socks.curl(path.socks_port, "--fail", path.http.url(f"/bytes/{SIZE}?seed=1", "localhost"))
+    url = path.http.url(f"/bytes/{SIZE}?seed=1", "localhost")
+    got = socks.curl(path.socks_port, "--fail", url, timeout=_TRANSFER)
     assert got.returncode == 0, got.stderr.decode()
     assert hashlib.sha256(got.stdout).hexdigest() == seeded_sha256(SIZE, 1)
 
@@ -60,7 +64,8 @@ def upload(path: Path) -> None:
         for chunk in seeded_chunks(SIZE, 2):
             body.write(chunk)
         body.flush()
-        got = socks.curl(path.socks_port, "--fail", "-T", body.name, path.http.url("/upload"))
+        url = path.http.url("/upload")
+        got = socks.curl(path.socks_port, "--fail", "-T", body.name, url, timeout=_TRANSFER)
     assert got.returncode == 0, got.stderr.decode()
     assert got.stdout.decode() == seeded_sha256(SIZE, 2)
 

@@ -56,7 +56,7 @@ def _matrix() -> Iterator[str]:
     yield from _table(("Mode", "Who", "Works"), mixes)
     yield ""
     for limit in _shown_limits():
-        yield f".. [{_number(limit)}] {limit.reason[0].upper()}{limit.reason[1:]}."
+        yield f".. [{_number(limit)}] {limit.reason}"
 
 
 def _pairing(cell: Cell) -> str:

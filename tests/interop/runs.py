@@ -1,7 +1,7 @@
 """Runs the cells of the matrix, some at once: they wait much more than they compute.
 
 A cell's processes are started once, and all its checks are made one after the other. Cells are begun in the order
-of the tests that want them, so no test waits for more than its own.
+of the tests that want them, so a test waits for little more than its own check.
 """
 
 from __future__ import annotations
@@ -40,36 +40,38 @@ class Runs:
     def __init__(self, cells: Iterable[Cell], http: HttpTarget, echo: Echo) -> None:
         self._http = http
         self._echo = echo
+        self._outcomes: dict[Cell, dict[Check, Future[None]]] = {}
         self._pool = ThreadPoolExecutor(_AT_ONCE)
-        self._outcomes: dict[Cell, Future[dict[Check, Exception | None]]] = {
-            cell: self._pool.submit(self._run, cell) for cell in cells
-        }
+        for cell in cells:
+            self._outcomes[cell] = {check: Future() for check in cell.mode.checks}
+            self._pool.submit(self._run, cell)
 
     def check(self, cell: Cell, check: Check) -> None:
         """Raises what went wrong; waits for it."""
-        error = self._outcomes[cell].result()[check]
-        if error is not None:
-            raise error
+        self._outcomes[cell][check].result()
 
     def stop(self) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def _run(self, cell: Cell) -> dict[Check, Exception | None]:
-        outcomes: dict[Check, Exception | None] = dict.fromkeys(cell.mode.checks)
+    def _run(self, cell: Cell) -> None:
+        outcomes = self._outcomes[cell]
         try:
             with playing(cell) as (socks_port, processes):
                 forgiven = 0 if cell.entry is OURS else 1
                 path = Path(socks_port, cell.mode.fast_open, forgiven, self._http, self._echo)
-                for check in outcomes:
+                for check, outcome in outcomes.items():
                     try:
                         check(path)
                     except Exception as error:  # noqa: BLE001 - it is raised in the test
                         for process in processes:
                             error.add_note(process.output[-8000:])
-                        outcomes[check] = error
+                        outcome.set_exception(error)
+                    else:
+                        outcome.set_result(None)
         except Exception as error:  # noqa: BLE001 - the same: a part could not be played
-            outcomes = dict.fromkeys(outcomes, error)
-        return outcomes
+            for outcome in outcomes.values():
+                if not outcome.done():
+                    outcome.set_exception(error)
 
 
 @contextmanager
