@@ -15,7 +15,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from linksocks import logs, usage
 from linksocks.config import Config, nearest, resolve
@@ -25,22 +25,12 @@ from linksocks.errors import ConfigError, LinkSocksError
 from linksocks.version import __version__
 
 if TYPE_CHECKING:
-    from linksocks.client.session import Uplink
-    from linksocks.server.specs import TokenSpec
-    from linksocks.tunnel.access import AccessRules
+    from linksocks.shell.roles import Role
 
 OK, FAILED, WRONG_USE = 0, 1, 2
 
 _MODES = {**{command.name: command.name for command in COMMANDS}, "forward": "client", "reverse": "provider"}
 """LINKSOCKS_MODE to command (PROTOCOL section 6.1)."""
-
-
-class Role(Protocol):
-    """A server or a client, as a process runs it."""
-
-    def start(self) -> None: ...
-    def wait(self) -> None: ...
-    def stop(self, grace: float) -> None: ...
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -94,13 +84,15 @@ def _run(config: Config) -> int:
     from gevent import signal_handler  # noqa: PLC0415 - help and mistakes must not wait for gevent
     from gevent.event import Event  # noqa: PLC0415
 
+    from linksocks.shell.roles import client, server, tokens  # noqa: PLC0415
+
     logs.configure(config["debug"], config["log-format"])
     needed = config.command == "server" and not (config["token"] or config["api-key"])
     made = Secret(secrets.token_hex(16)) if needed else Secret("")
     if config.command == "server":
-        role = _server(config, made)
+        role: Role = server(config, tokens(config, made))
     else:
-        role = _provider(config) if config["reverse"] else _client(config)
+        role = client(config)
     stopping, stopped = Event(), Event()
 
     def stop(number: int) -> None:
@@ -127,128 +119,6 @@ def _run(config: Config) -> int:
     if stopping.is_set():
         stopped.wait()
     return OK
-
-
-def _server(config: Config, made: Secret) -> Role:
-    from linksocks.net.certificate import Certificate  # noqa: PLC0415
-    from linksocks.server.role import ServerRole  # noqa: PLC0415
-
-    pair = config["tls-cert"], config["tls-key"]
-    role = ServerRole(
-        ws_host=config["ws-host"],
-        ws_port=config["ws-port"],
-        certificate=Certificate(*pair, config["tls-client-ca"]) if all(pair) else None,
-        buffer_size=config["buffer-size"],
-        socks_host=config["socks-host"],
-        port_pool=config["port-pool"],
-        socks_no_wait=config["socks-nowait"],
-        fast_open=config["fast-open"],
-        connector_wait=config["connector-wait-provider"],
-        upstream=config["upstream-proxy"],
-        dns_prefer_ipv4=config["dns-prefer-ipv4"],
-        dial_rules=_access(config),
-        api_keys=[key.reveal() for key in config["api-key"]],
-        state_file=config["state-file"],
-    )
-    for spec in _tokens(config, (config["token"] or made).reveal(), config["connector-token"].reveal()):
-        role.add(spec)
-    return role
-
-
-def _tokens(config: Config, token: str, connector_token: str) -> list[TokenSpec]:
-    """What the settings of one command say of one server."""
-    from linksocks.server.specs import Kind, TokenSpec  # noqa: PLC0415
-
-    if not token:  # the API makes them
-        if config["reverse"]:
-            raise ConfigError(
-                "--reverse: with --api-key it is about --token; give that too or leave this out"
-            )
-        return []
-    if not config["reverse"]:
-        return [TokenSpec(Kind.FORWARD, token)]
-    rules = _access(config)  # of those who come in, by whichever door
-    if config["connector-autonomy"]:
-        if connector_token:
-            raise ConfigError(
-                "--connector-token: with --connector-autonomy providers bring theirs; leave one out"
-            )
-        return [TokenSpec(Kind.AUTONOMY, token, rules=rules)]
-    reverse = TokenSpec(
-        Kind.REVERSE,
-        token,
-        port=config["socks-port"],
-        username=config["socks-username"],
-        password=config["socks-password"].reveal(),
-        rules=rules,
-    )
-    if not connector_token:
-        return [reverse]
-    return [reverse, TokenSpec(Kind.CONNECTOR, connector_token, reverse_token=token, rules=rules)]
-
-
-def _client(config: Config) -> Role:
-    from linksocks.client.role import ClientRole  # noqa: PLC0415
-
-    password: Secret = config["socks-password"]
-    return ClientRole(
-        _uplink(config),
-        socks_host=config["socks-host"],
-        socks_port=config["socks-port"],
-        socks_username=config["socks-username"],
-        socks_password=password.reveal(),
-        socks_no_wait=config["socks-no-wait"],
-        fast_open=config["fast-open"],
-        rules=_access(config),
-    )
-
-
-def _provider(config: Config) -> Role:
-    from linksocks.client.provider import ProviderRole  # noqa: PLC0415
-
-    token: Secret = config["connector-token"]
-    return ProviderRole(
-        _uplink(config),
-        connector_tokens=[token.reveal()] if token else [],
-        upstream=config["upstream-proxy"],
-        rules=_access(config),
-    )
-
-
-def _access(config: Config) -> AccessRules:
-    from linksocks.tunnel.access import AccessRules  # noqa: PLC0415
-
-    return AccessRules(config["access-rule"], config["deny-rule"], config["block-private"])
-
-
-def _uplink(config: Config) -> Uplink:
-    from linksocks.client.session import USER_AGENT, Uplink  # noqa: PLC0415
-    from linksocks.net.trust import Trust  # noqa: PLC0415
-
-    token: Secret = config["token"]
-    return Uplink(
-        url=config["url"],
-        token=token.reveal(),
-        threads=config["threads"],
-        reconnect=not config["no-reconnect"],
-        retry_auth=config["retry-auth"],
-        buffer_size=config["buffer-size"],
-        trust=Trust(
-            ca_file=config["ca-file"],
-            insecure=config["insecure"],
-            pin=config["tls-pin"],
-            client_cert=config["tls-client-cert"],
-            client_key=config["tls-client-key"],
-        ),
-        # A provider has it for its targets.
-        proxy=None if config["reverse"] else config["upstream-proxy"],
-        env_proxy=not config["no-env-proxy"],
-        dns_prefer_ipv4=config["dns-prefer-ipv4"],
-        user_agent=config["user-agent"] or USER_AGENT,
-        headers=[(name, value.reveal()) for name, value in config["header"]],
-        host_header=config["host-header"],
-        tls_server_name=config["tls-server-name"],
-    )
 
 
 def _say(text: str) -> None:
