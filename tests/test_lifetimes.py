@@ -12,6 +12,7 @@ import gevent
 import pytest
 from gevent import socket
 
+from linksocks.client import backoff
 from linksocks.server.specs import Kind, TokenSpec
 from tests.support import socks
 from tests.support.cable import Cable
@@ -24,15 +25,16 @@ from tests.support.tunnels import Target, application, read_to_end
 
 MIB = 1024 * 1024
 
-BEAT, PROBE = 0.2, 0.5
-"""Seconds for which a provider counts as heard lately, and seconds that it has to answer after that. By default they
-are 5 and 2."""
+BEAT, PROBE, FIRST = 0.2, 0.5, 0.1
+"""Seconds for which a provider counts as heard lately, that it has to answer after that, and before a client tries
+again. By default they are 5, 2 and 1."""
 
 LIVENESS = BEAT + PROBE
 
 PACE = (
-    "from linksocks.net import heartbeat; from linksocks.server import groups\n"
-    f"heartbeat.PING_INTERVAL = {5 * BEAT}; groups.PROBE = {PROBE}"
+    f"from linksocks.client import backoff; backoff.FIRST = {FIRST}\n"
+    f"from linksocks.net import heartbeat; heartbeat.PING_INTERVAL = 5 * {BEAT}\n"
+    f"from linksocks.server import groups; groups.PROBE = {PROBE}"
 )
 
 SWITCHED = ["agent", "autonomy"]
@@ -171,7 +173,7 @@ class TestEverybody:
         self, mode: str, target: Target, echo: EchoTarget
     ) -> None:
         """The same ports lead to the same providers, with nobody's help."""
-        with Chain(mode) as chain:
+        with Chain(mode, pace=PACE) as chain:
             survivors = chain.processes[1:]
             chain.works(echo)
             idle = Baseline(*survivors)
@@ -193,7 +195,7 @@ class TestEverybody:
 
     def test_a_provider_that_is_cut_off_comes_back(self, mode: str, target: Target, echo: EchoTarget) -> None:
         """It has its port, its connector token and its connectors as before."""
-        with Cable() as cable, Chain(mode, cable=cable) as chain:
+        with Cable() as cable, Chain(mode, pace=PACE, cable=cable) as chain:
             idle = Baseline(*chain.processes)
             with downloads(chain, target, 20) as flows:
                 cable.wires[0].cut()
@@ -207,7 +209,7 @@ class TestEverybody:
 
 @pytest.mark.parametrize("mode", SWITCHED)
 def test_a_connector_that_was_killed_leaves_nothing(mode: str, target: Target, echo: EchoTarget) -> None:
-    with Chain(mode) as chain:
+    with Chain(mode, pace=PACE) as chain:
         idle = Baseline(chain.server, *chain.providers)
         for _ in range(2):
             app_ends = [chain.join(target) for _ in range(20)]
@@ -224,7 +226,7 @@ def test_a_connector_that_was_killed_leaves_nothing(mode: str, target: Target, e
 
 def test_a_provider_that_was_killed_is_replaced(target: Target, echo: EchoTarget) -> None:
     """By another process that brings its connector token; the connector comes to that by itself."""
-    with Chain("autonomy") as chain:
+    with Chain("autonomy", pace=PACE) as chain:
         with downloads(chain, target, 5) as flows:
             chain.kill(chain.providers[0])
             assert [flow.wait() for flow in flows] == [RESET] * 5
@@ -233,8 +235,9 @@ def test_a_provider_that_was_killed_is_replaced(target: Target, echo: EchoTarget
 
 
 @pytest.mark.parametrize("lost", ["provider", "connector"])
-def test_a_cut_link_leaves_no_greenlet(lost: str, target: Target) -> None:
+def test_a_cut_link_leaves_no_greenlet(lost: str, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     """All in one process, where they can be counted; some connections move, some stand still, some are half ended."""
+    monkeypatch.setattr(backoff, "FIRST", FIRST)
     server = server_role(token="")
     server.add(TokenSpec(Kind.REVERSE, TOKEN))
     server.add(TokenSpec(Kind.CONNECTOR, CONNECTOR_TOKEN, reverse_token=TOKEN))
