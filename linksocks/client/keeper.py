@@ -53,6 +53,8 @@ class Keeper:
         self._backoff = backoff.Backoff()
         self._stopping = Event()
         self._hurry = Event()
+        self.made = 0
+        """Links so far."""
 
     def stop(self) -> None:
         """`run` returns when the link has ended, and makes no other."""
@@ -84,6 +86,7 @@ class Keeper:
 
     def _hold(self, link: Link) -> None:
         """From the login to the end of the link, which is always LinkClosed."""
+        self.made += 1
         self._up(link)
         since = time.monotonic()
         try:

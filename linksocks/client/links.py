@@ -51,7 +51,8 @@ class Links:
     ) -> None:
         self._tell_up = up
         self._tell_down = down
-        self._keepers = [Keeper(make, self._up, self._down, persistence) for _ in range(threads)]
+        self._all = [Keeper(make, self._up, self._down, persistence) for _ in range(threads)]
+        self._keepers = list(self._all)  # those that have not given up
         self._greenlets: list[Greenlet] = []  # one for each keeper that has not given up
         self._live: set[Link] = set()
         self._linked = Event()  # there is a link
@@ -62,6 +63,11 @@ class Links:
     def live(self) -> Collection[Link]:
         """The links that there are now."""
         return self._live
+
+    @property
+    def reconnects(self) -> int:
+        """Links that were made anew."""
+        return sum(max(0, keeper.made - 1) for keeper in self._all)
 
     def start(self) -> None:
         """Begins to connect."""

@@ -17,6 +17,7 @@ from linksocks.net.upstream import egress
 from linksocks.tunnel.access import NO_RULES, AccessRules
 from linksocks.tunnel.link import Link
 from linksocks.tunnel.outbound import Outbound
+from linksocks.tunnel.tally import Figures
 
 
 class ProviderRole:
@@ -49,6 +50,16 @@ class ProviderRole:
     def start(self) -> None:
         """Begins to connect."""
         self._links.start()
+
+    def figures(self) -> Figures:
+        """What it has done so far."""
+        return Figures(
+            role="provider",
+            ready=bool(self._links.live),
+            tallies={"server": self._session.account.tally},
+            dials=self._outbound.dials,
+            reconnects=self._links.reconnects,
+        )
 
     def wait(self) -> None:
         """Until it was stopped. Raises AuthError, LinkError, LinkClosed or ConnectorError when it gave up."""

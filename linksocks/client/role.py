@@ -19,6 +19,7 @@ from linksocks.tunnel.access import NO_RULES, AccessRules
 from linksocks.tunnel.gate import Gate
 from linksocks.tunnel.inbound import Inbound
 from linksocks.tunnel.link import Link
+from linksocks.tunnel.tally import Figures
 
 log = logging.getLogger("linksocks.client")
 
@@ -74,6 +75,15 @@ class ClientRole:
         if self._socks_no_wait:
             self._open_socks(self._inbound)
         self._links.start()
+
+    def figures(self) -> Figures:
+        """What it has done so far."""
+        return Figures(
+            role="client",
+            ready=bool(self._links.live),
+            tallies={"server": self._session.account.tally},
+            reconnects=self._links.reconnects,
+        )
 
     def wait(self) -> None:
         """Until the client was stopped. Raises AuthError, LinkError, LinkClosed or ListenError when it gave up."""

@@ -26,6 +26,7 @@ from linksocks.net.resolve import Resolver
 from linksocks.net.sockets import shown
 from linksocks.net.trust import TlsClient, Trust
 from linksocks.net.upstream import egress
+from linksocks.tunnel.limits import Account, Limits
 from linksocks.tunnel.link import NOBODY, Acceptor, Handler, Link
 from linksocks.tunnel.terms import Terms, offered
 from linksocks.version import __version__
@@ -61,6 +62,8 @@ class Uplink:
     """The way to the server; without one the environment's, if it has one and `env_proxy`."""
     env_proxy: bool = True
     dns_prefer_ipv4: bool = False
+    idle_timeout: float = 0.0
+    """Seconds without a byte after which a channel is closed; 0 is the protocol's."""
     user_agent: str = USER_AGENT
     headers: Sequence[tuple[str, str]] = field(default=(), repr=False)
     """More headers for the handshake, perhaps with secrets."""
@@ -88,6 +91,8 @@ class Session:
             log.info("the way to the server is the proxy %s", shown((proxy.host, proxy.port)))
         self._egress = egress(proxy, resolver)
         self._max_window = uplink.buffer_size
+        self.account = Account(Limits(idle=uplink.idle_timeout))
+        """Of all its links."""
         self._extensions = offered(uplink.buffer_size)
         self._handshake = Handshake(
             headers=[("User-Agent", uplink.user_agent), (HEADER, self._extensions.header())],
@@ -116,7 +121,7 @@ class Session:
         log.info("logged in at %s", self._url.geturl())
         log.debug("the server speaks 0x%02x; agreed: %s", welcome.version, agreed.header() or "no extensions")
         terms = Terms(welcome.version, agreed, self._max_window)
-        return Link(upgraded.websocket, terms, acceptor, handlers)
+        return Link(upgraded.websocket, terms, acceptor, handlers, self.account)
 
     def _connect(self) -> Upgraded:
         url = self._url.geturl()

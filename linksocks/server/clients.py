@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 
 from gevent.event import Event
 
+from linksocks.server.accounts import Accounts
 from linksocks.server.tokens import Token
+from linksocks.tunnel.limits import Account
 from linksocks.tunnel.link import Link
 
 
@@ -25,6 +27,8 @@ class Client:
     id: str
     token: Token
     instance: bytes
+    account: Account
+    """What its links share."""
     links: dict[Link, float] = field(default_factory=dict)
     """With the time at which each began, in seconds since the epoch."""
 
@@ -32,16 +36,17 @@ class Client:
 class Clients:
     """All clients that have a link now."""
 
-    def __init__(self) -> None:
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
         self._clients: dict[str, Client] = {}
         self._nobody = Event()
         self._nobody.set()
 
     @contextmanager
     def present(self, link: Link, token: Token, instance: bytes) -> Iterator[None]:
-        """Inside, `link` is one of that client's."""
+        """Inside, `link` is one of that client's. It has the account that `account` gave, a moment ago."""
         name = _id(token, instance)
-        client = self._clients.setdefault(name, Client(name, token, instance))
+        client = self._clients.setdefault(name, Client(name, token, instance, link.account))
         client.links[link] = time.time()
         token.links.add(link)
         self._nobody.clear()
@@ -54,6 +59,11 @@ class Clients:
                 del self._clients[name]
             if not self._clients:
                 self._nobody.set()
+
+    def account(self, token: Token, instance: bytes) -> Account:
+        """For a new link of that client: the one that its other links have, if there are any."""
+        client = self._clients.get(_id(token, instance))
+        return client.account if client else self._accounts.open(token)
 
     def __iter__(self) -> Iterator[Client]:
         return iter(list(self._clients.values()))

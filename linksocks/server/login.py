@@ -1,12 +1,14 @@
 """Who may have a link: the server's side of PROTOCOL section 2.2.
 
 The hash of the token stands in the URL, or the token itself in a first message. Either way the answer is an
-AuthResponse; after a refusal the WebSocket is closed with 1008, which tells pywssocks not to come back.
+AuthResponse; after a refusal the WebSocket is closed with 1008, which tells pywssocks not to come back. Where the
+token has too many links there is no answer but a close with 1013, which means later.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -16,6 +18,7 @@ from linksocks.errors import AuthError, FrameError, LinkError, ListenError, Mess
 from linksocks.net.accept import Accepted
 from linksocks.net.websocket import WebSocket
 from linksocks.server.tokens import Token, TokenTable
+from linksocks.tunnel.limits import Limits
 from linksocks.wire.auth import token_hash
 from linksocks.wire.codec import VERSION, pack, parse, version_of
 from linksocks.wire.frames import CloseCode
@@ -40,8 +43,12 @@ class Login:
     """The version of the protocol that it is known to speak."""
 
 
-def log_in(accepted: Accepted, tokens: TokenTable) -> Login:
-    """Answers the login.
+class TooManyLinksError(LinkError):
+    """The token is good, and has all the links that it may have."""
+
+
+def log_in(accepted: Accepted, tokens: TokenTable, limits: Callable[[Token], Limits]) -> Login:
+    """Answers the login; `limits` are those of a token.
 
     Raises AuthError after a refusal, LinkError when no login came or the server can't do what the token grants,
     LinkClosed when the client left.
@@ -51,7 +58,13 @@ def log_in(accepted: Accepted, tokens: TokenTable) -> Login:
         login = (
             _by_query(accepted.query, tokens) if "token" in accepted.query else _by_message(websocket, tokens)
         )
+        most = limits(login.token).links
+        if most and len(login.token.links) >= most:
+            raise TooManyLinksError(f"this token may have {most} links")
         login.token.grant.prepare()
+    except TooManyLinksError as error:  # no refusal: one of them may end
+        websocket.close(CloseCode.TRY_AGAIN_LATER, str(error))
+        raise
     except _RefusedError as error:
         websocket.send(pack(AuthResponse(False, str(error)), error.version))
         websocket.close(CloseCode.POLICY, str(error))

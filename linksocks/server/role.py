@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -14,11 +15,13 @@ from linksocks.errors import AuthError, ConfigError, LinkClosed, LinkError, List
 from linksocks.net.accept import Accepted, UpgradeServer
 from linksocks.net.certificate import Certificate
 from linksocks.net.listen import bind, listen
+from linksocks.net.lobby import Lobby
 from linksocks.net.proxies import ProxyUrl
 from linksocks.net.resolve import Resolver
 from linksocks.net.sockets import shown
 from linksocks.net.upstream import egress
 from linksocks.net.websocket import WebSocket
+from linksocks.server.accounts import Accounts
 from linksocks.server.api import create_api
 from linksocks.server.api.controls import Controls
 from linksocks.server.autonomy import Autonomy
@@ -26,7 +29,7 @@ from linksocks.server.clients import Clients
 from linksocks.server.grants import Connector, Forward, Reverse
 from linksocks.server.groups import Group
 from linksocks.server.issuer import Issuer
-from linksocks.server.login import Login, log_in
+from linksocks.server.login import Login, TooManyLinksError, log_in
 from linksocks.server.ports import PortPool
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.server.tokens import Grant, Manage, Token, TokenTable, may_not_manage
@@ -34,8 +37,10 @@ from linksocks.server.web import create_app
 from linksocks.tunnel.access import NO_RULES, AccessRules
 from linksocks.tunnel.gate import Gate
 from linksocks.tunnel.inbound import Inbound
+from linksocks.tunnel.limits import NO_LIMITS, Account, Limits
 from linksocks.tunnel.link import Acceptor, Link
 from linksocks.tunnel.outbound import Outbound
+from linksocks.tunnel.tally import Figures
 from linksocks.tunnel.terms import Terms, offered
 from linksocks.wire import messages as m
 from linksocks.wire.auth import token_hash
@@ -55,7 +60,8 @@ class ServerRole:
     connected before they are. `connector_wait`: seconds that a connector's channel waits for a provider.
     Targets are reached through `upstream`, where there is one. With a `certificate` clients need TLS. With `api_keys`
     there is the API, for whom has one of them; the tokens that it makes are kept in `state_file`. `dial_rules` hold
-    for all that the server dials itself, `entry_rules` for its ports whose token has no rules.
+    for all that the server dials itself, `entry_rules` for its ports whose token has no rules. `limits` hold for
+    tokens that have none; `max_handshakes` connections may be at the door, `max_handshakes_of_one` of one host.
     """
 
     def __init__(  # noqa: PLR0913 - the settings of a server
@@ -76,6 +82,9 @@ class ServerRole:
         state_file: str = "",
         dial_rules: AccessRules = NO_RULES,
         entry_rules: AccessRules = NO_RULES,
+        limits: Limits = NO_LIMITS,
+        max_handshakes: int = 1024,
+        max_handshakes_of_one: int = 128,
     ) -> None:
         self._address = (ws_host, ws_port)
         self._certificate = certificate
@@ -89,7 +98,10 @@ class ServerRole:
         self._resolver = Resolver(prefer_ipv4=dns_prefer_ipv4)
         self._outbound = Outbound(egress(upstream, self._resolver), dial_rules)
         self._entry = Gate(self._resolver, entry_rules)
-        self._clients = Clients()
+        self._accounts = Accounts(limits)
+        self._clients = Clients(self._accounts)
+        self._lobby = Lobby(max_handshakes, max_handshakes_of_one)
+        self._refused_logins: Counter[str] = Counter()
         self._issuer = Issuer(self._tokens, self.add, state_file)
         self.controls = Controls(self._tokens, self._clients, self._issuer)
         """What the API can do."""
@@ -169,7 +181,12 @@ class ServerRole:
         listen(listener)
         self.port = listener.getsockname()[1]
         self._http = UpgradeServer(
-            listener, create_app(self._api), self._on_websocket, self._extensions, self._certificate
+            listener,
+            create_app(self._api),
+            self._on_websocket,
+            self._extensions,
+            self._certificate,
+            self._lobby,
         )
         self._http.start()
         how = ", with TLS: wss:// and https://" if self._certificate else ""
@@ -179,6 +196,16 @@ class ServerRole:
         """Reads the certificate's files now. Raises ConfigError, and the one from before stays."""
         if self._certificate is not None:
             self._certificate.reload()
+
+    def figures(self) -> Figures:
+        """What it has done so far."""
+        return Figures(
+            role="server",
+            ready=self._http is not None and not self._stopping,
+            tallies=self._accounts.tallies,
+            dials=self._outbound.dials,
+            refusals={"connection": self._lobby.refusals, "login": self._refused_logins},
+        )
 
     def wait(self) -> None:
         """Until the server was stopped."""
@@ -216,15 +243,20 @@ class ServerRole:
         """A WebSocket's whole life, in its own greenlet."""
         name = accepted.websocket.name
         try:
-            login = log_in(accepted, self._tokens)
-        except (AuthError, LinkError) as error:
+            login = log_in(accepted, self._tokens, self._accounts.limits)
+        except LinkError as error:
+            self._refused_logins[_refusal(error)] += 1
             log.warning("%s: refused: %s", name, error)
             return
         except LinkClosed as error:
             log.info("%s: left before its login: %s", name, error)
             return
+        accepted.admitted()
+        account = self._clients.account(login.token, login.instance)
         terms = Terms(login.version, self._extensions.agreed(accepted.offered), self._max_window)
-        with login.token.grant.admit(partial(_link, accepted.websocket, terms), login.instance) as link:
+        with login.token.grant.admit(
+            partial(_link, accepted.websocket, terms, account), login.instance
+        ) as link:
             self._hold(link, login)
 
     def _hold(self, link: Link, login: Login) -> None:
@@ -253,6 +285,7 @@ _GRANTS: Final[dict[Kind, Callable[[ServerRole, TokenSpec], tuple[Grant, Grant |
 def _link(
     websocket: WebSocket,
     terms: Terms,
+    account: Account,
     acceptor: Acceptor,
     group: Group | None = None,
     manage: Manage = may_not_manage,
@@ -266,5 +299,16 @@ def _link(
         if link.show(message) and group is not None:
             group.pass_on(message, link)
 
-    link = Link(websocket, terms, acceptor, {m.Connector.type: on_connector, m.Log.type: on_log})
+    link = Link(websocket, terms, acceptor, {m.Connector.type: on_connector, m.Log.type: on_log}, account)
     return link
+
+
+def _refusal(error: LinkError) -> str:
+    """A word for why a login was refused."""
+    match error:
+        case AuthError():
+            return "token"
+        case TooManyLinksError():
+            return "links"
+        case _:
+            return "no_login"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from linksocks.tunnel.access import NO_RULES, AccessRules
+from linksocks.tunnel.limits import NO_LIMITS, Limits
 from linksocks.wire.auth import fingerprint, token_hash
 
 
@@ -34,6 +35,7 @@ class TokenSpec:
     rules: AccessRules = NO_RULES
     """Which targets its clients may ask for; of REVERSE, the applications at its port; of AUTONOMY, all connectors
     of its providers."""
+    limits: Limits = NO_LIMITS
     known_by: str = ""
     """The fingerprint of a token whose text nobody here knows any more: it comes from the state file."""
     reverse_known_by: str = ""

@@ -14,6 +14,7 @@ from linksocks.errors import ConfigError
 from linksocks.server.groups import Group
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.tunnel.gate import Gate
+from linksocks.tunnel.limits import Rates
 from linksocks.tunnel.link import Acceptor, Link
 from linksocks.wire.auth import fingerprint, token_hash
 from linksocks.wire.frames import CloseCode
@@ -71,6 +72,8 @@ class Token:
     grant: Grant
     parent: Grant | None
     links: set[Link] = field(default_factory=set)
+    rates: Rates | None = None
+    """What its clients share, once there was one and if there is a limit."""
 
 
 class TokenTable:

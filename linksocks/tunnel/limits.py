@@ -34,6 +34,9 @@ class Limits:
         return replace(all_tokens, **{name: value for name, value in own.items() if value is not None})
 
 
+NO_LIMITS: Final = Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class Rates:
     """What all channels of a token share, one rate for each direction."""
@@ -54,7 +57,7 @@ class Account:
     """
 
     def __init__(
-        self, limits: Limits = Limits(), shared: Rates | None = None, tally: Tally | None = None
+        self, limits: Limits = NO_LIMITS, shared: Rates | None = None, tally: Tally | None = None
     ) -> None:
         self.tally = tally or Tally()
         self.max_channels = limits.channels or 0

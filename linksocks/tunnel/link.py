@@ -103,7 +103,7 @@ class Link:
         self._acceptor = acceptor
         self._channels: dict[m.ChannelId, AnyChannel] = {}
         self.associations = 0  # of the channels
-        self._account = account or Account()
+        self.account = account or Account()
         self._ended_traffic = 0, 0  # of channels that are forgotten
         self._ended_pauses = 0
         self._empty = Event()
@@ -126,7 +126,7 @@ class Link:
     def run(self) -> None:
         """Reads until the link ends, always with LinkClosed; by then all its channels and greenlets have ended."""
         sweeper = spawn(f"sweeper of {self.name}", self._sweep)
-        self._account.tally.begin(self)
+        self.account.tally.begin(self)
         try:
             self._dispatch(self._first())
             while True:
@@ -141,7 +141,7 @@ class Link:
             sweeper.kill()
             for channel in list(self._channels.values()):
                 channel.on_lost("the link was lost")
-            self._account.tally.end(self)
+            self.account.tally.end(self)
             self._websocket.finish()
 
     def _first(self) -> Buffer:
@@ -179,7 +179,7 @@ class Link:
             association = self._add(DatagramChannel(self, message.channel, opened=False))
             if self.associations > MAX_ASSOCIATIONS:
                 association.refuse(self._refusal("associations", _too_many_associations()))
-            elif self._account.overdrawn:
+            elif self.account.overdrawn:
                 association.refuse(self._refusal("channels", self._too_many_channels()))
             else:
                 self._acceptor.accept_datagrams(association, message)
@@ -188,18 +188,18 @@ class Link:
         channel.target = message.host, message.port
         if message.transport is not m.Transport.TCP:
             channel.refuse(DialError(Cause.GENERAL, "unknown transport"))
-        elif self._account.overdrawn:
+        elif self.account.overdrawn:
             channel.refuse(self._refusal("channels", self._too_many_channels()))
         else:
             self._acceptor.accept(channel, message)
 
     def _refusal(self, reason: str, text: str) -> DialError:
         """One more channel that a limit did not allow."""
-        self._account.tally.refusals[reason] += 1
+        self.account.tally.refusals[reason] += 1
         return DialError(Cause.NOT_ALLOWED, text)
 
     def _too_many_channels(self) -> str:
-        return f"this client may have {self._account.max_channels} channels"
+        return f"this client may have {self.account.max_channels} channels"
 
     def _on_data(self, message: m.Data) -> None:
         """What is not plain TCP data: a datagram, compressed, or with extensions behind it."""
@@ -263,12 +263,12 @@ class Link:
     def _check_room(self) -> None:
         if not self.alive:
             raise DialError(Cause.GENERAL, "the link was lost")
-        if self._account.full:
+        if self.account.full:
             raise self._refusal("channels", self._too_many_channels())
 
     def _add(self, channel: _C) -> _C:
         self._channels[channel.id] = channel
-        account = self._account
+        account = self.account
         account.channels += 1
         if isinstance(channel, DatagramChannel):
             self.associations += 1
@@ -327,7 +327,7 @@ class Link:
     def _sweep(self) -> None:
         """Closes channels that have been idle for too long."""
         seen: dict[m.ChannelId, tuple[tuple[int, ...], float]] = {}
-        idle_limit = self._account.idle or CHANNEL_IDLE
+        idle_limit = self.account.idle or CHANNEL_IDLE
         pause = min(_SWEEP, idle_limit / 2)
         while True:
             gevent.sleep(pause)
@@ -364,7 +364,7 @@ class Link:
             (sent, received), (more_sent, more_received) = self._ended_traffic, channel.traffic
             self._ended_traffic = sent + more_sent, received + more_received
             self._ended_pauses += channel.pauses
-            self._account.channels -= 1
+            self.account.channels -= 1
             if isinstance(channel, DatagramChannel):
                 self.associations -= 1
         if not self.streams:

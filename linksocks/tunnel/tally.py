@@ -97,9 +97,9 @@ class Figures:
     ready: bool
     """Whether it can do its work: a server listens, a client has a link."""
     tallies: Mapping[str, Tally]
-    """By what a link's peer is here: a `forward` client, a `provider`, a `connector`, or the `server`."""
+    """By what a link's peer is here: a forward client, a provider, a connector, or the server."""
     dials: Dials | None = None
-    refusals: Mapping[str, int] = field(default_factory=dict)
-    """What was refused outside of links, by a word for the reason."""
+    refusals: Mapping[str, Counter[str]] = field(default_factory=dict)
+    """What was refused outside of links, by a word for what it was and one for the reason."""
     reconnects: int | None = None
     """Links of a client that were made after its first ones were lost."""

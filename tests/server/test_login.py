@@ -15,7 +15,8 @@ from linksocks.net.websocket import WebSocket
 from linksocks.server import login as module
 from linksocks.server.login import log_in
 from linksocks.server.specs import Kind, TokenSpec
-from linksocks.server.tokens import Grant, TokenTable
+from linksocks.server.tokens import Grant, Token, TokenTable
+from linksocks.tunnel.limits import Limits
 from linksocks.wire.auth import token_hash
 from linksocks.wire.extensions import Extensions
 from tests.support.leaks import nothing_left
@@ -23,6 +24,10 @@ from tests.support.rawsocket import BINARY, CLOSE, TEXT, RawPeer
 
 HASH = token_hash("secret")
 INSTANCE = bytes(range(16))
+
+
+def unlimited(_token: Token) -> Limits:
+    return Limits()
 
 
 class ReverseGrant(Grant):
@@ -68,7 +73,7 @@ def accepted(websocket: WebSocket, **query: str) -> Accepted:
 def test_refusals_end_with_1008(ends, tokens):
     websocket, peer = ends
     with pytest.raises(AuthError):
-        log_in(accepted(websocket, token="x"), tokens)
+        log_in(accepted(websocket, token="x"), tokens, unlimited)
     websocket.send(b"no message follows")
     assert peer.read().payload == b"\x01\x02\x00\x14invalid token format"
     got = peer.read()
@@ -82,7 +87,7 @@ def test_refusals_end_with_1008(ends, tokens):
 def test_by_url(ends, tokens, reverse):
     websocket, peer = ends
     query = {"token": HASH} | ({} if reverse is None else {"reverse": reverse})
-    login = log_in(accepted(websocket, **query), tokens)
+    login = log_in(accepted(websocket, **query), tokens, unlimited)
     assert (login.token.spec.token, login.version) == ("secret", 1)
     assert peer.read().payload == b"\x01\x02\x01"
 
@@ -105,7 +110,7 @@ def test_by_url(ends, tokens, reverse):
 def test_by_url_refused(ends, tokens, query, reason):
     websocket, peer = ends
     with pytest.raises(AuthError, match=f"^{reason}$"):
-        log_in(accepted(websocket, **query), tokens)
+        log_in(accepted(websocket, **query), tokens, unlimited)
     assert peer.read().payload == b"\x01\x02\x00" + bytes([len(reason)]) + reason.encode()
 
 
@@ -113,7 +118,7 @@ def test_by_url_refused(ends, tokens, query, reason):
 def test_a_provider_by_url(ends, tokens, reverse):
     websocket, peer = ends
     query = {"token": token_hash("reverse")} | ({} if reverse is None else {"reverse": reverse})
-    assert log_in(accepted(websocket, **query), tokens).token.grant.prepared == 1
+    assert log_in(accepted(websocket, **query), tokens, unlimited).token.grant.prepared == 1
     assert peer.read().payload == b"\x01\x02\x01"
 
 
@@ -121,7 +126,7 @@ def test_a_provider_by_url(ends, tokens, reverse):
 def test_a_reverse_token_is_for_providers_only(ends, tokens, reverse):
     websocket, _ = ends
     with pytest.raises(AuthError, match=r"^invalid token$"):
-        log_in(accepted(websocket, token=token_hash("reverse"), reverse=reverse), tokens)
+        log_in(accepted(websocket, token=token_hash("reverse"), reverse=reverse), tokens, unlimited)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +141,7 @@ def test_a_reverse_token_is_for_providers_only(ends, tokens, reverse):
 def test_a_client_has_an_instance_and_gets_one_if_it_has_none(ends, tokens, instance, named):
     websocket, _ = ends
     query = {"token": HASH, "instance": instance}
-    one, two = (log_in(accepted(websocket, **query), tokens).instance for _ in range(2))
+    one, two = (log_in(accepted(websocket, **query), tokens, unlimited).instance for _ in range(2))
     assert (one == INSTANCE, one == two) == (named, named)
 
 
@@ -145,7 +150,7 @@ def test_a_port_that_can_not_be_opened_is_no_refusal(ends, tokens):
     websocket, peer = ends
     tokens.find(token_hash("reverse")).grant.failure = ListenError("in use")
     with pytest.raises(LinkError, match="in use") as caught:
-        log_in(accepted(websocket, token=token_hash("reverse"), reverse="1"), tokens)
+        log_in(accepted(websocket, token=token_hash("reverse"), reverse="1"), tokens, unlimited)
     assert not isinstance(caught.value, AuthError)
     assert peer.read().code == 1011
 
@@ -158,7 +163,7 @@ def test_a_port_that_can_not_be_opened_is_no_refusal(ends, tokens):
 def test_in_band_in_the_version_of_the_client(ends, tokens, opcode, version):
     websocket, peer = ends
     peer.send(opcode, auth(version=version) + b"trailing")
-    login = log_in(accepted(websocket), tokens)
+    login = log_in(accepted(websocket), tokens, unlimited)
     assert (login.token.spec.token, login.version, login.instance) == ("secret", version, INSTANCE)
     assert peer.read().payload == bytes([version, 2, 1])
 
@@ -185,7 +190,7 @@ def test_in_band_refused(ends, tokens, message, reason):
     websocket, peer = ends
     peer.send(BINARY, message)
     with pytest.raises(AuthError):
-        log_in(accepted(websocket), tokens)
+        log_in(accepted(websocket), tokens, unlimited)
     answer = peer.read().payload
     assert answer[1:3] == b"\x02\x00"
     assert answer[4:].startswith(reason)
@@ -197,7 +202,7 @@ def test_in_band_nothing_comes(ends, tokens, monkeypatch):
     monkeypatch.setattr(module, "LOGIN_TIMEOUT", 0.05)
     websocket, _peer = ends
     with pytest.raises(LinkError, match=r"no login in 0\.05 s") as caught:
-        log_in(accepted(websocket), tokens)
+        log_in(accepted(websocket), tokens, unlimited)
     assert type(caught.value) is LinkError
 
 
@@ -205,7 +210,7 @@ def test_in_band_the_client_leaves(ends, tokens):
     websocket, peer = ends
     peer.close(1001)
     with pytest.raises(LinkClosed):
-        log_in(accepted(websocket), tokens)
+        log_in(accepted(websocket), tokens, unlimited)
 
 
 @pytest.mark.parametrize(
@@ -216,5 +221,5 @@ def test_in_band_broken_frames(ends, tokens, odd, code):
     websocket, peer = ends
     peer.send(BINARY, auth(), **odd)
     with pytest.raises(LinkError, match="no login: WebSocket frame"):
-        log_in(accepted(websocket), tokens)
+        log_in(accepted(websocket), tokens, unlimited)
     assert peer.read().code == code

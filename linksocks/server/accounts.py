@@ -1,0 +1,27 @@
+"""What each client may use, by its token's limits and those for all, and where what it does is counted."""
+
+from __future__ import annotations
+
+from linksocks.server.tokens import Token
+from linksocks.tunnel.limits import NO_LIMITS, Account, Limits, rates
+from linksocks.tunnel.tally import Tally
+
+
+class Accounts:
+    """`limits` hold where a token's own say nothing."""
+
+    def __init__(self, limits: Limits = NO_LIMITS) -> None:
+        self._limits = limits
+        self.tallies: dict[str, Tally] = {}
+        """By what clients are, see Grant."""
+
+    def open(self, token: Token) -> Account:
+        """For a client that has none yet. The clients of one token share its rates."""
+        limits = self.limits(token)
+        if token.rates is None:
+            token.rates = rates(limits)
+        return Account(limits, token.rates, self.tallies.setdefault(token.grant.client, Tally()))
+
+    def limits(self, token: Token) -> Limits:
+        """What holds for a token."""
+        return token.spec.limits.within(self._limits)
