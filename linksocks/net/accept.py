@@ -169,6 +169,13 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]
         self.log_error("")
         return "400", _MALFORMED
 
+    def handle_error(self, t: Any, v: Any, tb: Any) -> None:
+        """As pywsgi, which answers 500 to a request that the server's stop breaks off."""
+        if issubclass(t, gevent.GreenletExit):
+            self.close_connection = True
+        else:
+            super().handle_error(t, v, tb)
+
     def _send_error_response_if_possible(self, error_code: int) -> None:
         """As pywsgi, which begins another answer where the first could not be sent."""
         if self.headers_sent:

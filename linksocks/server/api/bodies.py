@@ -29,12 +29,8 @@ class Kind(NamedTuple):
 
 
 def _is_text(value: Any) -> bool:
-    return type(value) is str and len(value.encode(errors="replace")) <= 255 and _is_printable(value)
-
-
-def _is_printable(text: str) -> bool:
-    """Lone surrogates, which JSON can say and nothing can write, are not."""
-    return text.isprintable()
+    # Lone surrogates, which JSON can say and nothing can write, are not printable.
+    return type(value) is str and value.isprintable() and len(value.encode()) <= 255
 
 
 TEXT: Final = Kind("a string of 255 bytes at most without control characters", _is_text, "")

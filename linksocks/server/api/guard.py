@@ -21,8 +21,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-import gevent
 from flask import Response, request
+from gevent import sleep
 
 from linksocks.server.api.answers import failure
 
@@ -104,7 +104,7 @@ class Guard:
         offender.waiting += 1
         self._waiting += 1
         try:
-            gevent.sleep(min(MAX_DELAY, FIRST_DELAY * 2 ** min(offender.failures - 1, 16)))
+            sleep(min(MAX_DELAY, FIRST_DELAY * 2 ** min(offender.failures - 1, 16)))
         finally:
             offender.waiting -= 1
             self._waiting -= 1
