@@ -15,13 +15,13 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from tests.interop.cells import Cell
-from tests.interop.checks import Check, Path
+from tests.interop.checks import BRIEF, PROMPT, Check, Path
 from tests.interop.datagrams import Echo
 from tests.interop.peer import OURS, Option, Peer
 from tests.support.processes import Process, free_port
 from tests.support.targets import HttpTarget
 
-_AT_ONCE = 16
+_AT_ONCE = 8
 
 TOKEN, CONNECTOR_TOKEN = "the-token", "the-connector-token"
 
@@ -57,9 +57,10 @@ class Runs:
         outcomes = self._outcomes[cell]
         try:
             with playing(cell) as (socks_port, processes):
-                forgiven = 0 if cell.entry is OURS else 1
-                path = Path(socks_port, cell.mode.fast_open, forgiven, self._http, self._echo)
+                forgiven = 0 if cell.entry is OURS else 3
                 for check, outcome in outcomes.items():
+                    patience = BRIEF if cell.limit(check) else PROMPT
+                    path = Path(socks_port, self._http, self._echo, cell.mode.fast_open, patience, forgiven)
                     try:
                         check(path)
                     except Exception as error:  # noqa: BLE001 - it is raised in the test
