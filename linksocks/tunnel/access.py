@@ -9,7 +9,7 @@ a host of a rule                     what it is
 192.168.1.5, [2001:db8::1]           an address
 192.168.1.1-255, 10.0.0.1-10.0.1.9   a range of addresses, both ends included
 example.org                          that name and no other
-.example.org behind a `*`            all names below it, and not itself
+*.example.org                        all names below it, and not itself
 ==================================== ===================================================================
 
 What holds, in whatever order rules were given:
@@ -45,7 +45,7 @@ _PLAIN: Final = re.compile(r"[a-z0-9._-]{1,255}")
 
 _ADDRESS: Final = re.compile(r"[0-9A-Fa-f.:]{2,45}")  # without the zones that ip_address takes
 _NETWORK: Final = re.compile(rf"({_ADDRESS.pattern})/[0-9]{{1,3}}")  # nor the netmasks of ip_network
-_PORTS: Final = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
+_PORTS: Final = re.compile(r"([0-9]{1,5})(?: *- *([0-9]{1,5}))?")
 
 
 class _Span(NamedTuple):
