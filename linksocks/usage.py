@@ -53,10 +53,11 @@ def help_text(command: Command) -> str:
     now = [setting for setting in useful if command.name not in setting.later]
     later = [setting for setting in useful if command.name in setting.later]
     idle = [setting for setting in settings if setting not in useful]
-    usage = " ".join(f"[{s.flag}={s.kind.argument}]..." for s in settings if s.kind.repeats)
+    repeated = " ".join(f"[{s.flag}={s.kind.argument}]..." for s in settings if s.kind.repeats)
+    usage = f"linksocks {command.name} [options] [-d | -dd] {repeated}"
     parts = [
         command.summary,
-        f"Usage:\n  linksocks {command.name} [options] [-d | -dd] {usage}".rstrip(),
+        "Usage:\n" + textwrap.fill(usage, _WIDTH, initial_indent="  ", subsequent_indent="    "),
         "Options:\n" + _table(command, now) + "\n" + _columns("-h, --help", "print this text"),
     ]
     if idle:

@@ -1,5 +1,6 @@
 """What a user can set: the table of settings, and where each one's value comes from."""
 
-from linksocks.config.resolve import Config, nearest, resolve
+from linksocks.config.given import nearest
+from linksocks.config.resolve import Config, Settings, resolve, resolve_all
 
-__all__ = ["Config", "nearest", "resolve"]
+__all__ = ["Config", "Settings", "nearest", "resolve", "resolve_all"]

@@ -3,14 +3,15 @@
 The standard library's parser stops at the first mistake and forgets where a key stood; an error of ours names
 file, line and key, and all errors come at once. The dialect is the same: `#` and `;` begin a comment line,
 `=` or `:` divides, a line that is indented deeper than its key is a further line of the value, nothing is
-interpolated, and no value is ever quoted in an error, as it may be a secret.
+interpolated, quotes and comments behind a value are part of it, and no value is ever quoted in an error, as it may
+be a secret.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _SECTION = re.compile(r"\[([^\]]+)\]")
 _ENTRY = re.compile(r"([^=:\s]+)\s*[=:]\s*(.*)")
@@ -26,10 +27,20 @@ class Entry:
     indent: int
 
 
-def read(lines: Iterable[str]) -> tuple[list[Entry], list[tuple[int, str]]]:
-    """The entries in their order, and what is wrong, as pairs of line number and reason."""
-    entries: list[Entry] = []
-    wrong: list[tuple[int, str]] = []
+@dataclass
+class Document:
+    """What a file says, in its order."""
+
+    sections: list[tuple[int, str]] = field(default_factory=list)
+    """Line number and name of each header; a name may come twice."""
+    entries: list[Entry] = field(default_factory=list)
+    wrong: list[tuple[int, str]] = field(default_factory=list)
+    """Line number and reason."""
+
+
+def read(lines: Iterable[str]) -> Document:
+    """What the lines of a file say."""
+    found = Document()
     section = ""
     last: Entry | None = None  # the entry that an indented line goes on with
     for line, raw in enumerate(lines, start=1):
@@ -41,10 +52,11 @@ def read(lines: Iterable[str]) -> tuple[list[Entry], list[tuple[int, str]]]:
             last.value = f"{last.value}\n{text}".strip()
         elif match := _SECTION.fullmatch(text):
             section, last = match[1].strip(), None
+            found.sections.append((line, section))
         elif match := _ENTRY.fullmatch(text):
             last = Entry(section, match[1], match[2], line, indent)
-            entries.append(last)
+            found.entries.append(last)
         else:
             last = None
-            wrong.append((line, "expected [section] or key = value; begin a comment with #"))
-    return entries, wrong
+            found.wrong.append((line, "expected [section] or key = value; begin a comment with #"))
+    return found

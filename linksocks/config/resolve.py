@@ -1,87 +1,126 @@
 """Where a setting gets its value from: a flag, the environment, the INI file or the default, in that order.
 
-`resolve` gives the values of one command, or raises a ConfigError with one line for each thing that is wrong.
-A line names the setting as the user gave it (the flag, the variable, or file, line and key), says what was
-expected and what to do, and never shows a secret.
+`resolve` gives the values of one command, `resolve_all` those of all that it runs, or a ConfigError with one line for
+each thing that is wrong.
 
 Invariants: the whole INI file is checked, whatever command reads it; of flags and variables only those that
 win are, and of variables only those that have an effect. A secret and the file that holds it are one setting
 with two spellings, so the higher level wins, and both at one level are an error. An empty variable counts as
-not set.
+not set. What `linksocks run` is told by a flag or a variable holds for all sections.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
-from enum import IntEnum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import linksocks.config.values as v
-from linksocks.config import ini
-from linksocks.config.secret import redact_url
-from linksocks.config.settings import COMMANDS, Setting, command_named, has_effect, settings_of
+from linksocks.config.file import Section, read_file, warn_if_readable
+from linksocks.config.given import Given, Level, nearest, parse, reason_of
+from linksocks.config.settings import COMMANDS, RUN, TOKEN, Setting, command_named, has_effect, settings_of
+from linksocks.config.tokens import drop_strangers, token_problems
 from linksocks.errors import ConfigError
 
-_LONGEST_LINE = 4096
-
-
-class Level(IntEnum):
-    """Who said it: the highest wins."""
-
-    FILE = 1
-    ENVIRONMENT = 2
-    FLAG = 3
-
-
-@dataclass(frozen=True)
-class Given:
-    """The text of a setting as somebody gave it."""
-
-    level: Level
-    where: str
-    """What an error calls it: `--ws-port`, `LINKSOCKS_WEBSOCKET_PORT` or `file.ini:3: ws_port`."""
-    text: str
-    base: Path = Path()
-    """What a relative path is relative to."""
+_LONGEST_LINE: Final = 4096
+_PREFIX: Final = "LINKSOCKS_"
+_MODE: Final = "LINKSOCKS_MODE"
 
 
 @dataclass(frozen=True)
 class Config:
-    """The values of one command, by the name of the setting."""
+    """The values of one command or section, by the name of the setting."""
 
     command: str
     values: Mapping[str, Any]
+    said: Mapping[str, Given] = field(default_factory=dict, compare=False, repr=False)
+    """Where the values come from; one that is not here is the default."""
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
 
 
+@dataclass(frozen=True)
+class Settings:
+    """All that a process was told."""
+
+    roles: Mapping[str, Config]
+    """By their sections: `server`, `client`, `client:NAME` and so on."""
+    tokens: Mapping[str, Config]
+    """Of the server, by the names of their sections."""
+    warnings: tuple[str, ...] = ()
+
+
 def resolve(command: str, flags: Mapping[str, str], environ: Mapping[str, str]) -> Config:
     """The values for `command`; `flags` holds the text of the given ones by the name of their setting."""
+    return resolve_all(command, flags, environ).roles[command]
+
+
+def resolve_all(command: str, flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
+    """The same for all that `command` runs."""
     problems: list[str] = []
-    said = _from_environment(command, environ)
-    said |= {name: Given(Level.FLAG, f"--{name}", text) for name, text in flags.items()}
-    said = _from_file(command, said.get("config"), problems) | said
-    reverse = _reverse(command, said, problems)
-    _drop_idle(command, reverse, said, problems)
-    _read_secrets(command, said, problems)
+    warnings = _unknown_variables(environ)
+    above = _from_environment(command, environ)
+    above |= {name: Given(Level.FLAG, f"--{name}", text) for name, text in flags.items()}
+    sections = read_file(above["config"], problems, warnings) if "config" in above else []
+    chosen = _chosen(command, sections, above, problems)
+    told = [section for section in sections if section.kind in TOKEN]
+    serving = any(section.kind == "server" for section in chosen)
+    if told and command in RUN and not serving:
+        problems.append(f"{told[0].where}: there is no [server] that could accept it")
+    tokens = {s.name: _config(s.kind, s, s.said, problems, warnings) for s in told}
+    roles = {}
+    for section in chosen:
+        said = section.said | {name: given for name, given in above.items() if name != "config"}
+        if command not in RUN:
+            said = section.said | above
+        roles[section.label] = _config(section.kind, section, said, problems, warnings, any_token=bool(told))
+    problems += token_problems(tokens, roles.get("server"))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return Settings(roles, tokens if serving else {}, tuple(warnings))
+
+
+def _chosen(
+    command: str, sections: list[Section], above: Mapping[str, Given], problems: list[str]
+) -> list[Section]:
+    """The sections of what is to run."""
+    if command not in RUN:
+        return [next((s for s in sections if s.label == command), Section(command))]
+    chosen = [section for section in sections if section.kind not in TOKEN]
+    if "config" not in above:
+        problems.append("run needs --config FILE: it runs all that the file has sections for")
+    elif not chosen and not problems:
+        problems.append(f"{above['config'].text}: has nothing to run; give it a section such as [server]")
+    return chosen
+
+
+def _config(
+    command: str,
+    section: Section,
+    said: dict[str, Given],
+    problems: list[str],
+    warnings: list[str],
+    *,
+    any_token: bool = False,
+) -> Config:
+    """The values of one section, with what was `said` of it here and above."""
+    said = dict(said)
+    reverse = None
+    if command in TOKEN:
+        drop_strangers(section, said, problems)
+    else:
+        reverse = _reverse(command, said, problems)
+        any_token = any_token or "api-key" in said or "api-key-file" in said
+        _drop_idle(command, reverse, any_token, said, problems)
+    _read_secrets(command, said, problems, warnings)
     values = {setting.name: _value(command, setting, said, problems) for setting in settings_of(command)}
     for setting in settings_of(command):
         if setting.needs and setting.name in said and setting.needs not in said:
-            where = said[setting.name].where
-            problems.append(f"{where}: has no effect without --{setting.needs}; give both or none")
-    if problems:
-        raise ConfigError("\n".join(problems))
-    return Config(command, values | {"reverse": reverse})
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean X?` where an X comes near, else nothing."""
-    found = get_close_matches(word, list(known), n=1)
-    return f"; did you mean {found[0]}?" if found else ""
+            given = said[setting.name]
+            other = setting.needs if command in TOKEN else f"--{setting.needs}"
+            problems.append(f"{given.where}: has no effect without {other}; give both or none")
+    return Config(command, values | ({} if reverse is None else {"reverse": reverse}), said)
 
 
 def _from_environment(command: str, environ: Mapping[str, str]) -> dict[str, Given]:
@@ -92,53 +131,17 @@ def _from_environment(command: str, environ: Mapping[str, str]) -> dict[str, Giv
     }
 
 
-def _from_file(command: str, config: Given | None, problems: list[str]) -> dict[str, Given]:
-    """The good entries of the command's section; what is wrong in any section becomes a problem."""
-    if config is None:
-        return {}
-    try:
-        lines = Path(config.text).read_text("utf-8-sig").split("\n")
-    except (OSError, ValueError) as error:
-        problems.append(f"{config.where}: can't read {config.text!r}: {_reason(error)}")
-        return {}
-    entries, wrong = ini.read(lines)
-    said: dict[str, Given] = {}
-    found = [(line, f"{config.text}:{line}: {reason}") for line, reason in wrong]
-    seen: dict[tuple[str, str], int] = {}
-    for entry in entries:
-        where = f"{config.text}:{entry.line}: {entry.key}"
-        given = Given(Level.FILE, where, entry.value, Path(config.text).parent)
-        name = entry.key.lower().replace("_", "-")
-        first = seen.setdefault((entry.section, name), entry.line)
-        if first != entry.line:
-            found.append((entry.line, f"{where}: is already on line {first}; leave one of them out"))
-        elif problem := _entry_problem(entry.section, name, given):
-            found.append((entry.line, problem))
-        elif entry.section == command:
-            said[name] = given
-    problems += [problem for _, problem in sorted(found)]
-    return said
+def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    known = {setting.variable for command in COMMANDS for setting in settings_of(command.name)} | {_MODE}
+    unknown = [name for name in environ if name.startswith(_PREFIX) and name not in known and environ[name]]
+    return [f"{name}: there is no such variable{nearest(name, known)}" for name in sorted(unknown)]
 
 
-def _entry_problem(section: str, name: str, given: Given) -> str:
-    """What is wrong with an entry of the INI file; empty when nothing is."""
-    sections = [command.name for command in COMMANDS]
-    if not section:
-        return f"{given.where}: stands above the first section; put it below [server] or [client]"
-    if section not in sections:
-        return f"{given.where}: no command has the section [{section}]{nearest(section, sections)}"
-    known = {setting.name: setting for setting in settings_of(section) if setting.in_file}
-    if name not in known:
-        return f"{given.where}: [{section}] has no such setting{nearest(name, known)}"
-    try:
-        _parse(known[name], given)
-    except ConfigError as error:
-        return str(error)
-    return ""
+def _read_secrets(command: str, said: dict[str, Given], problems: list[str], warnings: list[str]) -> None:
+    """A secret's text is that of the file that holds it, unless it was said plainly at a higher level.
 
-
-def _read_secrets(command: str, said: dict[str, Given], problems: list[str]) -> None:
-    """A secret's text is that of the file that holds it, unless it was said plainly at a higher level."""
+    That is the file's first line; of a secret that may be repeated, all lines that are not empty.
+    """
     for setting in settings_of(command):
         file, plain = said.get(setting.name), said.get(setting.holds)
         if not setting.holds or file is None:
@@ -149,12 +152,14 @@ def _read_secrets(command: str, said: dict[str, Given], problems: list[str]) -> 
             problems.append(f"{file.where}: is given together with {plain.where}; leave one of them out")
         elif command not in setting.later:
             path = file.base / file.text
+            warn_if_readable(path, warnings)
+            every = next(each.kind.repeats for each in settings_of(command) if each.name == setting.holds)
+            what = "a line" if every else "the first line"
             try:
-                said[setting.holds] = Given(
-                    file.level, f"{file.where}: the first line of {str(path)!r}", _line(path)
-                )
+                text = _lines(path) if every else _line(path)
+                said[setting.holds] = Given(file.level, f"{file.where}: {what} of {str(path)!r}", text)
             except (OSError, ValueError) as error:
-                problems.append(f"{file.where}: can't read {str(path)!r}: {_reason(error)}")
+                problems.append(f"{file.where}: can't read {str(path)!r}: {reason_of(error)}")
 
 
 def _reverse(command: str, said: dict[str, Given], problems: list[str]) -> bool:
@@ -169,7 +174,9 @@ def _reverse(command: str, said: dict[str, Given], problems: list[str]) -> bool:
     return value
 
 
-def _drop_idle(command: str, reverse: bool, said: dict[str, Given], problems: list[str]) -> None:
+def _drop_idle(
+    command: str, reverse: bool, any_token: bool, said: dict[str, Given], problems: list[str]
+) -> None:
     """What would have no effect is taken out of `said`. A variable may be meant for another command of the same
     environment, a flag or a key is a mistake."""
     why = f"on a {command}; leave it out"
@@ -179,7 +186,9 @@ def _drop_idle(command: str, reverse: bool, said: dict[str, Given], problems: li
             if reverse
             else "without --reverse; add that or leave this out"
         )
-    for name in [name for name in said if not has_effect(command, name, reverse=reverse)]:
+    for name in list(said):
+        if has_effect(command, name, reverse=reverse, any_token=any_token):
+            continue
         given = said.pop(name)
         if given.level is not Level.ENVIRONMENT:
             problems.append(f"{given.where}: has no effect {why}")
@@ -190,12 +199,17 @@ def _line(path: Path) -> str:
         return file.readline(_LONGEST_LINE).rstrip("\r\n")
 
 
+def _lines(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        return "\n".join(filter(None, file.read(_LONGEST_LINE * 16).splitlines()))
+
+
 def _value(command: str, setting: Setting, said: Mapping[str, Given], problems: list[str]) -> Any:
     given = said.get(setting.name)
     if given is None:
         return setting.default_value
     try:
-        value = _parse(setting, given)
+        value = parse(setting, given)
     except ConfigError as error:
         problems.append(str(error))
         return setting.default_value
@@ -203,21 +217,3 @@ def _value(command: str, setting: Setting, said: Mapping[str, Given], problems: 
         only = f" or at {setting.default}" if setting.default else ""
         problems.append(f"{given.where}: is not available yet; leave it out{only}")
     return value
-
-
-def _parse(setting: Setting, given: Given) -> Any:
-    kind = setting.kind
-    if not given.text.strip():
-        raise ConfigError(f"{given.where}: is empty; give {kind.expected}, or leave it out")
-    try:
-        return kind.parse(str(given.base / given.text) if kind.path else given.text)
-    except v.ExplainedError as error:
-        raise ConfigError(f"{given.where}: {error}") from None
-    except ValueError:
-        shown = "" if kind.secret else f", not {redact_url(given.text)!r}"
-        raise ConfigError(f"{given.where}: expected {kind.expected}{shown}") from None
-
-
-def _reason(error: OSError | ValueError) -> str:
-    """Without the text that could not be decoded: it may be a secret."""
-    return (error.strerror or "unreadable") if isinstance(error, OSError) else "it is not UTF-8 text"

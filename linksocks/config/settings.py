@@ -19,6 +19,8 @@ import linksocks.config.values as v
 SERVER = ("server",)
 CLIENTS = ("client", "provider", "connector")
 ALL = SERVER + CLIENTS
+RUN = ("run",)
+TOKEN = ("token",)
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,21 @@ class Command:
 
 
 @dataclass(frozen=True)
+class Section:
+    """A kind of section of the INI file; a command has one of its name."""
+
+    name: str
+    summary: str
+    names: str
+    """Whether it can be [NAME:SOMETHING]: `never`, `maybe`, or `always`."""
+
+
+@dataclass(frozen=True)
 class Setting:
     name: str
     """The long flag without its dashes; the INI key too, with dashes or underscores."""
     commands: tuple[str, ...]
+    """And sections, those that are no command: they have neither flags nor variables."""
     kind: v.Kind
     help: str
     short: str = ""
@@ -49,6 +62,8 @@ class Setting:
     """The setting without which this one must not stand, on pain of less protection than was meant."""
     in_file: bool = True
     """False for what can't stand in the INI file."""
+    types: tuple[str, ...] = ()
+    """The types of tokens that it is about, where it is not about all."""
 
     @property
     def flag(self) -> str:
@@ -70,6 +85,15 @@ COMMANDS = (
     Command(
         "connector", "Opens a SOCKS5 port to the network of a provider, through a server.", reverse=False
     ),
+    Command("run", "Runs all that an INI file has sections for, in one process."),
+)
+
+SECTIONS = (
+    Section("server", "The server, where this file describes one.", "never"),
+    Section("token", "A token that the server accepts; there may be any number.", "always"),
+    Section("client", "A client; for more than one, write [client:NAME].", "maybe"),
+    Section("provider", "A client that lends its network; likewise [provider:NAME].", "maybe"),
+    Section("connector", "A client of a provider's network; likewise [connector:NAME].", "maybe"),
 )
 
 SETTINGS = (
@@ -300,20 +324,74 @@ SETTINGS = (
         "how long a connector's connection waits for a provider",
         default="5s",
     ),
+    # The tokens of a server, each in a section of its own.
+    Setting(
+        "type",
+        TOKEN,
+        v.choice("forward", "reverse", "autonomy", "connector"),
+        "forward: clients that use this server's network. reverse: providers, with a port for applications. "
+        "autonomy: providers that manage connector tokens of their own. connector: clients of a reverse token's "
+        "providers",
+        default="forward",
+    ),
+    Setting("token", TOKEN, v.CONNECTOR_TOKEN, "the token itself: what a client must give"),
+    Setting("token-file", TOKEN, v.FILE, "file with the token on its first line", holds="token"),
+    Setting(
+        "reverse-token",
+        TOKEN,
+        v.SECTION,
+        "name of the section whose providers it leads to: alice for [token:alice]",
+        types=("connector",),
+    ),
+    Setting(
+        "port",
+        TOKEN,
+        v.PORT,
+        "port for applications, at the server's socks-host; 0 takes one of the server's port-pool",
+        default="0",
+        types=("reverse",),
+    ),
+    Setting(
+        "username",
+        TOKEN,
+        v.USER,
+        "user name that applications must give",
+        needs="password",
+        types=("reverse",),
+    ),
+    Setting(
+        "password",
+        TOKEN,
+        v.SECRET,
+        "password that applications must give",
+        needs="username",
+        types=("reverse",),
+    ),
+    Setting(
+        "password-file",
+        TOKEN,
+        v.FILE,
+        "file with that password on its first line",
+        holds="password",
+        types=("reverse",),
+    ),
     # Access rules.
     Setting(
         "access-rule",
-        ALL,
+        ALL + TOKEN,
         v.RULES,
         "allow only such targets: HOST:PORT, where HOST is a network, an address, a range of addresses, a name or "
         "*.NAME, and each may be * for any; may be repeated, in the INI file on further lines",
     ),
     Setting(
-        "deny-rule", ALL, v.RULES, "block such targets, also among those that are allowed; may be repeated"
+        "deny-rule",
+        ALL + TOKEN,
+        v.RULES,
+        "block such targets, also among those that are allowed; may be repeated",
     ),
     Setting(
         "block-private",
-        ALL,
+        ALL + TOKEN,
         v.SWITCH,
         "block targets that are not on the Internet: loopback, private, link-local; the metadata of clouds",
     ),
@@ -342,15 +420,21 @@ SETTINGS = (
         default=str(v.MIB),
     ),
     Setting(
-        "grace", ALL, v.DURATION, "how long open connections may go on after SIGTERM or Ctrl-C", default="10s"
+        "grace",
+        ALL + RUN,
+        v.DURATION,
+        "how long open connections may go on after SIGTERM or Ctrl-C",
+        default="10s",
     ),
-    Setting("debug", ALL, v.DEBUG, "log more; -dd logs most", short="d"),
-    Setting("log-format", ALL, v.choice("text", "json"), "how log lines look: text or json", default="text"),
+    Setting("debug", ALL + RUN, v.DEBUG, "log more; -dd logs most", short="d"),
+    Setting(
+        "log-format", ALL + RUN, v.choice("text", "json"), "how log lines look: text or json", default="text"
+    ),
     Setting(
         "config",
-        ALL,
+        ALL + RUN,
         v.FILE,
-        "INI file with a section for each command; flags and variables go first",
+        "INI file with a section for each command; SIGHUP reads it again",
         in_file=False,
     ),
     Setting(
@@ -451,7 +535,7 @@ _FOR_CONNECTORS = frozenset(
 """What is of use where there are providers."""
 
 
-_FOR_THE_API = frozenset(
+_FOR_ANY_TOKEN = frozenset(
     {
         "socks-host",
         "socks-nowait",
@@ -462,12 +546,12 @@ _FOR_THE_API = frozenset(
         "upstream-proxy-file",
     }
 )
-"""What is of use where tokens of any kind may be made."""
+"""What is of use to a server with tokens of any kind."""
 
 
-def has_effect(command: str, name: str, *, reverse: bool, api: bool = False) -> bool:
-    """Whether a setting does something for a command that runs that way round, and with an API."""
-    if api and name in _FOR_THE_API:
+def has_effect(command: str, name: str, *, reverse: bool, any_token: bool = False) -> bool:
+    """Whether a setting does something for a command that runs that way round, or with tokens of any kind."""
+    if any_token and name in _FOR_ANY_TOKEN:
         return True
     if name in _FOR_TARGETS and command == "server":
         return not reverse
@@ -480,6 +564,10 @@ def command_named(name: str) -> Command:
     return next(command for command in COMMANDS if command.name == name)
 
 
+def section_named(name: str) -> Section:
+    return next(section for section in SECTIONS if section.name == name)
+
+
 def settings_of(command: str) -> tuple[Setting, ...]:
-    """What a command can be told, in the order of its help text."""
+    """What a command or a section can be told, in the order of its help text."""
     return tuple(setting for setting in SETTINGS if command in setting.commands)

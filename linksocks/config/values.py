@@ -241,6 +241,7 @@ PROXY = Kind("URL", "a proxy's address such as socks5h://host:1080", _proxy, abs
 HEADER_VALUE = Kind("TEXT", "printable ASCII", _header_value)
 HEADERS = Kind("LINE", "a header such as `Name: value`", _headers, absent=(), repeats=True, secret=True)
 FINGERPRINT = Kind("SHA256", "64 hex digits, with or without colons", _fingerprint)
+SECTION = Kind("NAME", "the name of a section [token:NAME], without the brackets", _text)
 FILE = Kind("FILE", "the name of a file", _text, path=True)
 RULES = Kind("RULE", "rules such as 10.0.0.0/8:22 or *.example.org:443", _rules, absent=(), repeats=True)
 LIST = Kind("ITEM", "one or more values", lambda text: tuple(text.split()), absent=(), repeats=True)

@@ -4,9 +4,9 @@ from linksocks.config.ini import read
 
 
 def entries(text: str) -> list[tuple[str, str, str, int]]:
-    found, wrong = read(text.splitlines())
-    assert wrong == []
-    return [(entry.section, entry.key, entry.value, entry.line) for entry in found]
+    found = read(text.splitlines())
+    assert found.wrong == []
+    return [(entry.section, entry.key, entry.value, entry.line) for entry in found.entries]
 
 
 def test_sections_keys_and_lines() -> None:
@@ -34,7 +34,11 @@ def test_an_entry_above_all_sections_has_none() -> None:
 
 
 def test_lines_that_are_neither_are_named_without_their_text() -> None:
-    found, wrong = read(["[open", "what is this", "= no key", "[a]", "k = v"])
-    assert [entry.key for entry in found] == ["k"]
-    assert [line for line, _ in wrong] == [1, 2, 3]
-    assert not any("what" in reason for _, reason in wrong)
+    found = read(["[open", "what is this", "= no key", "[a]", "k = v"])
+    assert [entry.key for entry in found.entries] == ["k"]
+    assert [line for line, _ in found.wrong] == [1, 2, 3]
+    assert not any("what" in reason for _, reason in found.wrong)
+
+
+def test_headers_are_told_with_their_lines_also_twice_and_empty() -> None:
+    assert read(["[a]", "k = v", "[ b ]", "[a]"]).sections == [(1, "a"), (3, "b"), (4, "a")]

@@ -7,7 +7,7 @@ import pytest
 
 from linksocks.config import Config, resolve
 from linksocks.config.settings import (
-    COMMANDS,
+    ALL,
     SETTINGS,
     Setting,
     command_named,
@@ -79,7 +79,7 @@ class TestPrecedence:
     def test_a_bad_value_that_loses_does_not_matter(self) -> None:
         assert resolve("server", {"ws-port": "1"}, {"LINKSOCKS_WEBSOCKET_PORT": "x"})["ws-port"] == 1
 
-    @pytest.mark.parametrize("command", [command.name for command in COMMANDS])
+    @pytest.mark.parametrize("command", ALL)
     def test_every_variable_that_has_an_effect_is_read(self, command: str) -> None:
         way_round = bool(command_named(command).reverse)
         bad = {
@@ -108,7 +108,7 @@ class TestFile:
             ":4: ws-port: expected a port from 1 to 65535, or 0 to let the system choose, not '70000'",
             ":5: expected [section] or key = value; begin a comment with #",
             ":7: token: is already on line 6; leave one of them out",
-            ":9: x: no command has the section [clent]; did you mean client?",
+            ":8: [clent]: there is no such section; did you mean client?",
             ":11: url: expected a server's URL such as ws://127.0.0.1:8765 or wss://example.org",
             ":12: socks_port: expected a port from 1 to 65535, or 0 to let the system choose, not 'x'",
         ]

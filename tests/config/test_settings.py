@@ -2,7 +2,7 @@
 
 import pytest
 
-from linksocks.config.settings import ALL, COMMANDS, SETTINGS, Setting, settings_of
+from linksocks.config.settings import ALL, COMMANDS, SECTIONS, SETTINGS, Setting, settings_of
 
 # Flag, short form and variable of PROTOCOL section 6.1, as it prints them.
 CLIENT_FLAGS = """
@@ -74,7 +74,7 @@ def test_every_flag_of_section_6_1_is_known(known: tuple[str, ...]) -> None:
         assert word == (setting.variable if word.startswith("LINKSOCKS_") else f"-{setting.short}")
 
 
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("command", [*ALL, "run", "token"])
 def test_names_are_unique_within_a_command(command: str) -> None:
     settings = settings_of(command)
     for names in (
@@ -88,7 +88,7 @@ def test_names_are_unique_within_a_command(command: str) -> None:
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 def test_a_setting_is_consistent(setting: Setting) -> None:
     settings = {other.name: other for command in setting.commands for other in settings_of(command)}
-    assert set(setting.commands) <= {command.name for command in COMMANDS}
+    assert set(setting.commands) <= {known.name for known in (*COMMANDS, *SECTIONS)}
     assert set(setting.later) <= set(setting.commands)
     assert not setting.needs or setting.needs in settings
     assert not setting.holds or settings[setting.holds].kind.secret
@@ -97,7 +97,7 @@ def test_a_setting_is_consistent(setting: Setting) -> None:
     _ = setting.default_value  # a default is text that the kind parses
 
 
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("command", [*ALL, "token"])
 def test_every_secret_that_works_can_come_from_a_file(command: str) -> None:
     works = [setting for setting in settings_of(command) if command not in setting.later]
     held = {setting.holds for setting in works}
