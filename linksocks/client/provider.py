@@ -10,6 +10,7 @@ from linksocks.client.links import Links
 from linksocks.client.partners import Partners
 from linksocks.client.session import Session, Uplink
 from linksocks.errors import ConnectorError
+from linksocks.metrics import Pages
 from linksocks.net.greenlets import spawn
 from linksocks.net.proxies import ProxyUrl
 from linksocks.net.resolve import Resolver
@@ -33,7 +34,9 @@ class ProviderRole:
         connector_tokens: Sequence[str] = (),
         upstream: ProxyUrl | None = None,
         rules: AccessRules = NO_RULES,
+        metrics_address: tuple[str, int] | None = None,
     ) -> None:
+        self.pages = Pages(self.figures, metrics_address)
         self._resolver = Resolver(prefer_ipv4=uplink.dns_prefer_ipv4)
         self._session = Session(uplink, self._resolver, reverse=True, recognised=bool(connector_tokens))
         self._outbound = Outbound(egress(upstream, self._resolver), rules)
@@ -49,6 +52,7 @@ class ProviderRole:
 
     def start(self) -> None:
         """Begins to connect."""
+        self.pages.start()
         self._links.start()
 
     def figures(self) -> Figures:
@@ -68,6 +72,7 @@ class ProviderRole:
     def stop(self, grace: float) -> None:
         """Dials no more, gives connections `grace` seconds to end, then closes all links with 1001."""
         self._links.stop(grace, self._outbound, self._take_back_tokens)
+        self.pages.stop()
         self._resolver.close()
 
     def _make(self) -> Link:

@@ -12,6 +12,7 @@ from linksocks.client.links import Links
 from linksocks.client.partners import Partners
 from linksocks.client.session import Session, Uplink
 from linksocks.errors import ListenError
+from linksocks.metrics import Pages
 from linksocks.net.listen import bind
 from linksocks.net.resolve import Resolver
 from linksocks.net.sockets import shown
@@ -31,7 +32,7 @@ class ClientRole:
     before its target has answered. What `rules` do not allow is refused at the port.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the settings of a client
         self,
         uplink: Uplink,
         *,
@@ -42,7 +43,9 @@ class ClientRole:
         socks_no_wait: bool,
         fast_open: bool = False,
         rules: AccessRules = NO_RULES,
+        metrics_address: tuple[str, int] | None = None,
     ) -> None:
+        self.pages = Pages(self.figures, metrics_address)
         self._resolver = Resolver(prefer_ipv4=uplink.dns_prefer_ipv4)
         self._session = Session(uplink, self._resolver, reverse=False)
         self._partners = Partners("provider")
@@ -74,6 +77,7 @@ class ClientRole:
         )
         if self._socks_no_wait:
             self._open_socks(self._inbound)
+        self.pages.start()
         self._links.start()
 
     def figures(self) -> Figures:
@@ -93,6 +97,7 @@ class ClientRole:
         """Closes the SOCKS port, gives connections `grace` seconds to end, then closes all links with 1001."""
         if self._inbound is not None:
             self._links.stop(grace, self._inbound)
+            self.pages.stop()
             self._resolver.close()
 
     def _make(self) -> Link:

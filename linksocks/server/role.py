@@ -12,6 +12,7 @@ from typing import Final
 from gevent.event import Event
 
 from linksocks.errors import AuthError, ConfigError, LinkClosed, LinkError, ListenError
+from linksocks.metrics import Pages
 from linksocks.net.accept import Accepted, UpgradeServer
 from linksocks.net.certificate import Certificate
 from linksocks.net.listen import bind, listen
@@ -62,6 +63,7 @@ class ServerRole:
     there is the API, for whom has one of them; the tokens that it makes are kept in `state_file`. `dial_rules` hold
     for all that the server dials itself, `entry_rules` for its ports whose token has no rules. `limits` hold for
     tokens that have none; `max_handshakes` connections may be at the door, `max_handshakes_of_one` of one host.
+    What it does is shown at `metrics_address`, and to whom has an API key.
     """
 
     def __init__(  # noqa: PLR0913 - the settings of a server
@@ -85,6 +87,7 @@ class ServerRole:
         limits: Limits = NO_LIMITS,
         max_handshakes: int = 1024,
         max_handshakes_of_one: int = 128,
+        metrics_address: tuple[str, int] | None = None,
     ) -> None:
         self._address = (ws_host, ws_port)
         self._certificate = certificate
@@ -102,6 +105,7 @@ class ServerRole:
         self._clients = Clients(self._accounts)
         self._lobby = Lobby(max_handshakes, max_handshakes_of_one)
         self._refused_logins: Counter[str] = Counter()
+        self.pages = Pages(self.figures, metrics_address)
         self._issuer = Issuer(self._tokens, self.add, state_file)
         self.controls = Controls(self._tokens, self._clients, self._issuer)
         """What the API can do."""
@@ -182,7 +186,7 @@ class ServerRole:
         self.port = listener.getsockname()[1]
         self._http = UpgradeServer(
             listener,
-            create_app(self._api),
+            create_app(self._api, self.pages),
             self._on_websocket,
             self._extensions,
             self._certificate,
@@ -191,6 +195,7 @@ class ServerRole:
         self._http.start()
         how = ", with TLS: wss:// and https://" if self._certificate else ""
         log.info("listening on %s%s", shown((self._address[0], self.port)), how)
+        self.pages.start()
 
     def reload_certificate(self) -> None:
         """Reads the certificate's files now. Raises ConfigError, and the one from before stays."""
@@ -235,6 +240,7 @@ class ServerRole:
             grant.stop()
         self._outbound.stop()
         self._http.stop(timeout=0)
+        self.pages.stop()
         self._issuer.close()
         self._resolver.close()
         self._stopped.set()
