@@ -395,6 +395,49 @@ SETTINGS = (
         v.SWITCH,
         "block targets that are not on the Internet: loopback, private, link-local; the metadata of clouds",
     ),
+    # Limits. Those of a token are its own, the server's are for tokens without.
+    Setting(
+        "max-channels", SERVER + TOKEN, v.LIMIT, "connections and UDP associations of one client at once"
+    ),
+    Setting("max-links", SERVER + TOKEN, v.LIMIT, "links at once with one token, of all its clients"),
+    Setting(
+        "rate-limit",
+        SERVER + TOKEN,
+        v.RATE,
+        "bytes a second in each direction with one token, of all its clients",
+    ),
+    Setting(
+        "channel-rate-limit",
+        SERVER + TOKEN,
+        v.RATE,
+        "bytes a second in each direction of one connection",
+    ),
+    Setting(
+        "idle-timeout",
+        ALL + TOKEN,
+        v.IDLE,
+        "end a connection in which nothing moved for so long; 12h if not given",
+    ),
+    Setting(
+        "max-handshakes",
+        SERVER,
+        v.LIMIT,
+        "connections at once whose client has not logged in",
+        default="1024",
+    ),
+    Setting(
+        "max-handshakes-per-address",
+        SERVER,
+        v.LIMIT,
+        "the same from one address; set it to 0 behind a reverse proxy, which is the address of all",
+        default="128",
+    ),
+    Setting(
+        "metrics-address",
+        ALL,
+        v.ADDRESS,
+        "serve /metrics, /healthz and /readyz here, to all who can reach it",
+    ),
     # The API.
     Setting(
         "api-key",

@@ -28,6 +28,7 @@ KIB = 1024
 MIB = 1024 * KIB
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SCALES = {"K": KIB, "M": MIB, "G": 1024 * MIB}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+", re.ASCII)
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
 _NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,15})?", re.ASCII)
@@ -177,6 +178,32 @@ def number(low: int, high: int, what: str, argument: str = "NUMBER") -> Kind:
     return Kind(argument, what, parse)
 
 
+def _rate(text: str) -> int:
+    """Bytes: `65536`, `64K`, `10M` or `1G`, in powers of 1024."""
+    scale = _SCALES.get(text[-1:].upper(), 1)
+    digits = text[:-1] if scale > 1 else text
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 15):
+        raise ValueError("no number")
+    rate = int(digits) * scale
+    if rate and not 16 * KIB <= rate < 1 << 50:
+        raise ValueError("out of bounds")
+    return rate
+
+
+def _idle(text: str) -> float:
+    seconds = _bounded_duration(text)
+    if 0 < seconds < 10:
+        raise ValueError("too short")
+    return seconds
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or (":" in host and not host.startswith("[")):
+        raise ValueError("no port, or an IPv6 address without brackets")
+    return _host(host), number(0, 65535, "").parse(port)
+
+
 def choice(*words: str) -> Kind:
     """One of a few words."""
 
@@ -211,6 +238,10 @@ PORT = number(0, 65535, "a port from 1 to 65535, or 0 to let the system choose",
 PORTS = Kind("FIRST-LAST", "two ports from 1 to 65535, such as 20000-20999", _ports)
 BUFFER = number(4 * KIB, 64 * MIB, f"a number of bytes from {4 * KIB} to {64 * MIB}", "BYTES")
 DURATION = Kind("TIME", "a duration such as 10, 1.5s, 300ms or 2m, a day at most", _bounded_duration)
+IDLE = Kind("TIME", "a duration from 10s to a day, or 0 for the default", _idle, absent=None)
+LIMIT = Kind("NUMBER", "a number, or 0 for no limit", number(0, 10**9, "").parse, absent=None)
+RATE = Kind("BYTES", "bytes a second such as 64K or 10M, 16K at least, or 0 for no limit", _rate, absent=None)
+ADDRESS = Kind("HOST:PORT", "an address such as 127.0.0.1:9100 or [::1]:9100", _address, absent=None)
 SWITCH = Kind("", "one of 1/0, true/false, yes/no, on/off", _switch, absent=False)
 DEBUG = Kind("", "0, 1 or 2", number(0, 2, "").parse, absent=0)
 URL = Kind("URL", "a server's address such as wss://example.org or ws://127.0.0.1:8765", _url)

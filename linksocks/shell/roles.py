@@ -10,12 +10,12 @@ from linksocks.client.role import ClientRole
 from linksocks.client.session import USER_AGENT, Uplink
 from linksocks.config import Config
 from linksocks.config.secret import Secret
-from linksocks.errors import ConfigError
 from linksocks.net.certificate import Certificate
 from linksocks.net.trust import Trust
 from linksocks.server.role import ServerRole
-from linksocks.server.specs import Kind, TokenSpec
-from linksocks.tunnel.access import AccessRules
+from linksocks.server.specs import TokenSpec
+from linksocks.shell.tokens import access_rules
+from linksocks.tunnel.limits import Limits
 
 
 class Role(Protocol):
@@ -41,44 +41,17 @@ def server(config: Config, specs: Iterable[TokenSpec]) -> ServerRole:
         connector_wait=config["connector-wait-provider"],
         upstream=config["upstream-proxy"],
         dns_prefer_ipv4=config["dns-prefer-ipv4"],
-        dial_rules=_access(config),
+        dial_rules=access_rules(config),
         api_keys=[key.reveal() for key in config["api-key"]],
         state_file=config["state-file"],
+        limits=limits(config),
+        max_handshakes=config["max-handshakes"],
+        max_handshakes_of_one=config["max-handshakes-per-address"],
+        metrics_address=config["metrics-address"],
     )
     for spec in specs:
         role.add(spec)
     return role
-
-
-def tokens(config: Config, made: Secret) -> list[TokenSpec]:
-    """Those that the settings of a server declare; `made` stands in where they say none. Raises ConfigError."""
-    token, connector_token = (config["token"] or made).reveal(), config["connector-token"].reveal()
-    if not token:  # the API makes them
-        if config["reverse"]:
-            raise ConfigError(
-                "--reverse: with --api-key it is about --token; give that too or leave this out"
-            )
-        return []
-    if not config["reverse"]:
-        return [TokenSpec(Kind.FORWARD, token)]
-    rules = _access(config)  # of those who come in, by whichever door
-    if config["connector-autonomy"]:
-        if connector_token:
-            raise ConfigError(
-                "--connector-token: with --connector-autonomy providers bring theirs; leave one out"
-            )
-        return [TokenSpec(Kind.AUTONOMY, token, rules=rules)]
-    reverse = TokenSpec(
-        Kind.REVERSE,
-        token,
-        port=config["socks-port"],
-        username=config["socks-username"],
-        password=config["socks-password"].reveal(),
-        rules=rules,
-    )
-    if not connector_token:
-        return [reverse]
-    return [reverse, TokenSpec(Kind.CONNECTOR, connector_token, reverse_token=token, rules=rules)]
 
 
 def client(config: Config) -> ClientRole | ProviderRole:
@@ -96,7 +69,8 @@ def _client(config: Config) -> ClientRole:
         socks_password=password.reveal(),
         socks_no_wait=config["socks-no-wait"],
         fast_open=config["fast-open"],
-        rules=_access(config),
+        rules=access_rules(config),
+        metrics_address=config["metrics-address"],
     )
 
 
@@ -106,12 +80,9 @@ def _provider(config: Config) -> ProviderRole:
         _uplink(config),
         connector_tokens=[token.reveal()] if token else [],
         upstream=config["upstream-proxy"],
-        rules=_access(config),
+        rules=access_rules(config),
+        metrics_address=config["metrics-address"],
     )
-
-
-def _access(config: Config) -> AccessRules:
-    return AccessRules(config["access-rule"], config["deny-rule"], config["block-private"])
 
 
 def _uplink(config: Config) -> Uplink:
@@ -134,6 +105,7 @@ def _uplink(config: Config) -> Uplink:
         proxy=None if config["reverse"] else config["upstream-proxy"],
         env_proxy=not config["no-env-proxy"],
         dns_prefer_ipv4=config["dns-prefer-ipv4"],
+        idle_timeout=config["idle-timeout"] or 0.0,
         user_agent=config["user-agent"] or USER_AGENT,
         headers=[(name, value.reveal()) for name, value in config["header"]],
         host_header=config["host-header"],
