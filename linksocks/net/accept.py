@@ -26,7 +26,7 @@ from geventwebsocket.handler import WebSocketHandler
 
 from linksocks.net.certificate import Certificate
 from linksocks.net.greenlets import name_current, within
-from linksocks.net.handshakes import Handshakes
+from linksocks.net.handshakes import accept_tls
 from linksocks.net.listen import PatientAccept
 from linksocks.net.lobby import Lobby
 from linksocks.net.sockets import cut, shown
@@ -93,13 +93,13 @@ class UpgradeServer(PatientAccept, WSGIServer):
         self.on_websocket = on_websocket
         self.extensions = extensions
         self.lobby = lobby or Lobby()
-        self._handshakes = Handshakes(certificate) if certificate else None
+        self._certificate = certificate
 
     def do_handle(self, sock: socket.socket, address: Any) -> None:
         """A connection that was accepted. One for which there is no room costs no greenlet."""
         refusal = self.lobby.enter(address)
         if refusal:
-            self.lobby.turn_away(sock, refusal, tls=self._handshakes is not None)
+            self.lobby.turn_away(sock, refusal, tls=self._certificate is not None)
         else:
             super().do_handle(sock, address)
 
@@ -115,9 +115,12 @@ class UpgradeServer(PatientAccept, WSGIServer):
 
     def handle(self, sock: socket.socket, address: Any) -> None:
         """A connection, in its own greenlet. gevent's `ssl_context` would print a traceback for every stranger."""
-        secured = self._handshakes.perform(sock, shown(address)) if self._handshakes else sock
-        if secured is not None:
-            super().handle(secured, address)
+        if self._certificate is not None:
+            secured = accept_tls(sock, self._certificate.context(), shown(address))
+            if secured is None:
+                return
+            sock = secured
+        super().handle(sock, address)
 
 
 def _is_socket(path: str) -> bool:

@@ -1,7 +1,6 @@
-"""The TLS handshakes of a server's port, most of them with strangers.
+"""The TLS handshake of a connection to our server, most of them with strangers: a deadline, and one line on failure.
 
-Each runs in the greenlet of its connection and has a deadline. There are MAX_HANDSHAKES at once: one more ends the
-oldest, as an honest one takes two round trips, and who holds many open has the oldest ones. A failure is one line.
+How many there are at once is the lobby's to bound.
 """
 
 from __future__ import annotations
@@ -14,14 +13,11 @@ from typing import Final
 import gevent
 from gevent import socket, ssl
 
-from linksocks.net.certificate import Certificate
-from linksocks.net.sockets import cut, end_politely
+from linksocks.net.sockets import end_politely
 from linksocks.net.tls import reason_of
 
 HANDSHAKE_TIMEOUT: Final = 10.0
 """Seconds for one."""
-
-MAX_HANDSHAKES: Final = 256
 
 _LINGER: Final = 1.0
 """Seconds in which a client that failed can read why."""
@@ -32,71 +28,56 @@ _PLAIN: Final = (
 )
 """What a client with plain HTTP gets."""
 
+_DISTRUST: Final = "does not trust our certificate"
+
 _WORDS: Final = {
     "HTTP_REQUEST": "sent plain HTTP; clients of this port need wss:// or https:// URLs",
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "showed no client certificate",
     "WRONG_VERSION_NUMBER": "did not speak TLS",
-    "TLSV1_ALERT_UNKNOWN_CA": "does not trust our certificate",
-    "SSLV3_ALERT_BAD_CERTIFICATE": "does not trust our certificate",
+    "TLSV1_ALERT_UNKNOWN_CA": _DISTRUST,
+    "SSLV3_ALERT_BAD_CERTIFICATE": _DISTRUST,
     "SSLV3_ALERT_CERTIFICATE_EXPIRED": "does not take our certificate: it has expired",
-    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "does not trust our certificate",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": _DISTRUST,
 }
 """By OpenSSL's reason."""
 
 log = logging.getLogger(__name__)
 
 
-class Handshakes:
-    """Handshakes with `certificate`."""
+def accept_tls(sock: socket.socket, context: ssl.SSLContext, name: str) -> ssl.SSLSocket | None:
+    """TLS over `sock`, which is given up; None when there was a failure, which is in the log then."""
+    try:
+        wrapped = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+    except OSError:  # reset before its turn came
+        return None
+    done = False
+    try:
+        with gevent.Timeout(HANDSHAKE_TIMEOUT, TimeoutError(f"no handshake in {HANDSHAKE_TIMEOUT:g} s")):
+            wrapped.do_handshake()
+        done = True
+    except OSError as error:
+        _part(wrapped, name, error)
+    finally:
+        if not done:
+            wrapped.close()
+    return wrapped if done else None
 
-    def __init__(self, certificate: Certificate) -> None:
-        self._certificate = certificate
-        self._going: dict[ssl.SSLSocket, None] = {}  # the oldest first
 
-    def perform(self, sock: socket.socket, name: str) -> ssl.SSLSocket | None:
-        """TLS over `sock`, which is given up; None when there was a failure, which is in the log."""
-        try:
-            wrapped = self._certificate.context().wrap_socket(
-                sock, server_side=True, do_handshake_on_connect=False
-            )
-        except OSError:  # reset before its turn came
-            return None
-        self._make_room()
-        self._going[wrapped] = None
-        done = False
-        try:
-            with gevent.Timeout(HANDSHAKE_TIMEOUT, TimeoutError(f"no handshake in {HANDSHAKE_TIMEOUT:g} s")):
-                wrapped.do_handshake()
-            done = True
-        except OSError as error:
-            self._part(wrapped, name, error)
-        finally:
-            self._going.pop(wrapped, None)
-            if not done:
-                wrapped.close()
-        return wrapped if done else None
-
-    def _make_room(self) -> None:
-        if len(self._going) >= MAX_HANDSHAKES:
-            oldest = next(iter(self._going))
-            del self._going[oldest]
-            cut(oldest)
-            log.info("TLS: %d handshakes at once: ended the oldest", MAX_HANDSHAKES)
-
-    def _part(self, wrapped: ssl.SSLSocket, name: str, error: OSError) -> None:
-        """Says why, to us and to the client."""
-        if not isinstance(error, stdlib_ssl.SSLError) or isinstance(error, stdlib_ssl.SSLEOFError):
-            if isinstance(error, TimeoutError):
-                log.info("TLS: %s: %s", name, error)
-            else:  # a probe of the port, or who gave up
-                log.debug("TLS: %s left in the handshake", name)
-            return
-        if isinstance(error, stdlib_ssl.SSLCertVerificationError):
-            log.info("TLS: %s: its client certificate is not trusted: %s", name, error.verify_message)
-        else:
-            words = _WORDS.get(error.reason or "") or f"failed: {reason_of(error)}"
-            log.info("TLS: %s %s", name, words)
+def _part(wrapped: ssl.SSLSocket, name: str, error: OSError) -> None:
+    """Says why, to us and to the client."""
+    if isinstance(error, TimeoutError):
+        log.info("TLS: %s: %s", name, error)
+    elif not isinstance(error, stdlib_ssl.SSLError) or isinstance(error, stdlib_ssl.SSLEOFError):
+        log.debug("TLS: %s left in the handshake", name)  # a probe of the port, or who gave up
+    else:
+        log.info("TLS: %s %s", name, _words(error))
         if error.reason == "HTTP_REQUEST":
             with contextlib.suppress(OSError):
                 socket.socket.send(wrapped, _PLAIN)  # the plain socket's method
         end_politely(wrapped, _LINGER)
+
+
+def _words(error: stdlib_ssl.SSLError) -> str:
+    if isinstance(error, stdlib_ssl.SSLCertVerificationError):
+        return f"showed a client certificate that is not trusted: {error.verify_message}"
+    return _WORDS.get(error.reason or "") or f"failed: {reason_of(error)}"

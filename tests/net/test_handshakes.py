@@ -16,6 +16,7 @@ from gevent import socket, ssl
 
 from linksocks.net import handshakes as module
 from linksocks.net.certificate import Certificate
+from linksocks.net.lobby import Lobby
 from linksocks.net.tls import end_tls, new_context
 from tests.support.certificates import Files
 from tests.support.flows import eventually
@@ -246,20 +247,19 @@ def test_a_hello_byte_by_byte_has_the_same_deadline(server, monkeypatch):
         send_until_refused(sock, b"\0", 0.05)
 
 
-def test_one_too_many_ends_the_oldest(server, files, monkeypatch, caplog):
-    monkeypatch.setattr(module, "MAX_HANDSHAKES", 3)
-    waiting = [plain(server) for _ in range(3)]
-    for sock in waiting:
-        sock.sendall(HELLO_HEAD)
-    eventually(lambda: len(server.http._handshakes._going) == 3)
+def test_handshakes_are_in_the_lobby(files, server, monkeypatch):
+    """Which bounds them."""
+    monkeypatch.setattr(server.http, "lobby", Lobby(most=2))
+    waiting = [plain(server) for _ in range(2)]
+    eventually(lambda: len(server.http.lobby) == 2)
+    with plain(server) as sock:
+        assert rest(sock) == b""
+    waiting.pop().close()
+    eventually(lambda: len(server.http.lobby) == 1)
     with secured(server, files) as sock:
         sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
         assert rest(sock).startswith(b"HTTP/1.1 200")
-        assert rest(waiting[0]) == b""
-        assert len(server.http._handshakes._going) == 2
-    assert "TLS: 3 handshakes at once: ended the oldest" in lines(caplog)
-    for sock in waiting:
-        sock.close()
+    waiting.pop().close()
 
 
 def test_who_fails_can_read_why_and_holds_up_nothing(server, monkeypatch):
@@ -287,7 +287,7 @@ def test_300_failures_leave_nothing(server, files):
                 reset(sock)
             # else it says nothing
     eventually(lambda: len(os.listdir("/proc/self/fd")) == before)
-    assert not server.http._handshakes._going
+    assert not len(server.http.lobby)
     with secured(server, files) as sock:
         sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
         assert rest(sock).startswith(b"HTTP/1.1 200")
@@ -296,6 +296,6 @@ def test_300_failures_leave_nothing(server, files):
 def test_a_stop_ends_handshakes_too(server):
     with plain(server) as sock:
         sock.sendall(HELLO_HEAD)
-        eventually(lambda: bool(server.http._handshakes._going))
+        eventually(lambda: len(server.http.lobby) == 1)
         server.http.stop(timeout=0)
         assert rest(sock) == b""
