@@ -98,6 +98,8 @@ class Links:
         deadline = time.monotonic() + grace
         links = list(self._live)
         log.info("stopping: %d channels have %g s to end", sum(link.channels for link in links), grace)
+        for link in links:
+            link.leave()
         side.drain(grace)
         farewell()
         for link in links:
@@ -150,7 +152,9 @@ class Links:
         if not self._linked.wait(LINK_WAIT):
             raise DialError(Cause.NETWORK_UNREACHABLE, f"no link to the server for {LINK_WAIT:g} s")
         # One that waits for the peer to close has no channels, and would be chosen before all that live.
-        alive = [link for link in self._live if link.alive]
-        if not alive:
-            raise DialError(Cause.NETWORK_UNREACHABLE, "the link to the server was lost")
-        return min(alive, key=lambda link: link.channels)
+        usable = [link for link in self._live if link.takes_channels]
+        if not usable:
+            raise DialError(
+                Cause.NETWORK_UNREACHABLE, "the link to the server was lost, or the server is stopping"
+            )
+        return min(usable, key=lambda link: link.channels)

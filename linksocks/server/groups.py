@@ -68,7 +68,7 @@ class Group:
         while True:
             self._arrived.clear()
             for link in self._in_turn():
-                if link.responsive(PROBE):
+                if link.takes_channels and link.responsive(PROBE):
                     return link
             left = deadline - time.monotonic()
             if left <= 0:

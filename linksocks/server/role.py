@@ -228,6 +228,8 @@ class ServerRole:
             sum(link.channels for link in self._clients.links),
             grace,
         )
+        for link in self._clients.links:
+            link.leave()
         for grant in self._grants():
             grant.drain(max(0.0, deadline - time.monotonic()))
         self._outbound.drain(max(0.0, deadline - time.monotonic()))

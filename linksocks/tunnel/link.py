@@ -100,6 +100,7 @@ class Link:
         self.name = websocket.name
         self._websocket = websocket
         self.alive = True
+        self._peer_leaves = False
         self._acceptor = acceptor
         self._channels: dict[m.ChannelId, AnyChannel] = {}
         self.associations = 0  # of the channels
@@ -114,6 +115,7 @@ class Link:
             m.ConnectResponse.type: self._on_connect_response,
             m.Consumed.type: self._on_consumed,
             m.EndOfStream.type: self._on_end_of_stream,
+            m.Leaving.type: self._on_leaving,
             m.Disconnect.type: self._on_disconnect,
             m.Log.type: self.show,
             **handlers,
@@ -230,6 +232,9 @@ class Link:
         if channel is not None:
             channel.on_end()
 
+    def _on_leaving(self, _message: m.Leaving) -> None:
+        self._peer_leaves = True
+
     def _on_disconnect(self, message: m.Disconnect) -> None:
         channel = self._channels.get(message.channel)
         if channel is not None:
@@ -310,6 +315,16 @@ class Link:
     def pauses(self) -> int:
         """How often a channel had to stop, because the other end was slower."""
         return self._ended_pauses + sum(channel.pauses for channel in self._channels.values())
+
+    @property
+    def takes_channels(self) -> bool:
+        """Whether the peer has use for another channel: the link lives, and the peer does not leave."""
+        return self.alive and not self._peer_leaves
+
+    def leave(self) -> None:
+        """Tells a peer that understands it to open no more channels here; those that there are go on."""
+        if self.alive and self.terms.extensions.leave:
+            self.send(m.Leaving())
 
     def responsive(self, timeout: float) -> bool:
         """Whether the peer was heard in the last seconds, or answers a ping within `timeout`; False once it ends."""

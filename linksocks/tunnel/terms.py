@@ -55,4 +55,4 @@ def first_window(max_window: int) -> int:
 
 def offered(max_window: int) -> Extensions:
     """What a side of ours offers or accepts, where `max_window` is the setting."""
-    return Extensions(window=first_window(max_window), half_close=True, cause=True)
+    return Extensions(window=first_window(max_window), half_close=True, cause=True, leave=True)

@@ -228,6 +228,10 @@ def _parse_end_of_stream(data: memoryview) -> m.EndOfStream:
     return m.EndOfStream(_Reader("EndOfStream", data).id("channel"))
 
 
+def _parse_leaving(_data: memoryview) -> m.Leaving:
+    return m.Leaving()
+
+
 def _parse_json(cls: type[Any], data: memoryview) -> m.Message:
     body = _Reader(cls.__name__, data)
     message: m.Message = jsonbody.load(cls, body.take(body.integer(4, "length"), "JSON"))
@@ -266,6 +270,7 @@ _PARSERS: dict[int, Callable[[memoryview], m.Message]] = {
     m.ConnectorResponse.type: _parse_connector_response,
     m.Consumed.type: _parse_consumed,
     m.EndOfStream.type: _parse_end_of_stream,
+    m.Leaving.type: _parse_leaving,
     **{cls.type: partial(_parse_json, cls) for cls in jsonbody.BODIES},
 }
 
@@ -331,6 +336,10 @@ def _pack_end_of_stream(message: m.EndOfStream) -> bytes:
     return _id(message.channel)
 
 
+def _pack_leaving(_message: m.Leaving) -> bytes:
+    return b""
+
+
 def _pack_json(message: m.Message) -> bytes:
     body = jsonbody.dump(message)
     return len(body).to_bytes(4) + body
@@ -382,6 +391,7 @@ _PACKERS: dict[type[Any], Callable[[Any], bytes]] = {
     m.ConnectorResponse: _pack_connector_response,
     m.Consumed: _pack_consumed,
     m.EndOfStream: _pack_end_of_stream,
+    m.Leaving: _pack_leaving,
     m.Unknown: _pack_unknown,
     **dict.fromkeys(jsonbody.BODIES, _pack_json),
 }

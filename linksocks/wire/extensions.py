@@ -3,7 +3,7 @@
 The client offers in the header `LinkSocks-Extensions`, the server names those it accepts in the same header of its
 answer. A peer that does not know the header gets the plain protocol; nothing is assumed::
 
-    LinkSocks-Extensions: flow/1;window=262144, half-close/1, cause/1
+    LinkSocks-Extensions: flow/1;window=262144, half-close/1, cause/1, leave/1
 
 flow
     Credit per channel. A side accepts `window` bytes on each new channel and then reports, with Consumed, how many it
@@ -12,6 +12,8 @@ half-close
     EndOfStream ends one direction of a channel and leaves the other open.
 cause
     A failed ConnectResponse ends with one byte, the SOCKS reply code of the failure.
+leave
+    Who is about to end says so with Leaving, and gets no new channels.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ class Extensions:
     window: int = 0
     half_close: bool = False
     cause: bool = False
+    leave: bool = False
 
     def header(self) -> str:
         """The value of the header; empty where there is nothing to offer."""
@@ -39,6 +42,7 @@ class Extensions:
             f"flow/1;window={self.window}": self.window > 0,
             "half-close/1": self.half_close,
             "cause/1": self.cause,
+            "leave/1": self.leave,
         }
         return ", ".join(offer for offer, given in offers.items() if given)
 
@@ -48,6 +52,7 @@ class Extensions:
             window=peer.window if self.window else 0,
             half_close=self.half_close and peer.half_close,
             cause=self.cause and peer.cause,
+            leave=self.leave and peer.leave,
         )
 
 
@@ -64,4 +69,5 @@ def parse_extensions(header: str) -> Extensions:
         else 0,
         half_close="half-close/1" in offers,
         cause="cause/1" in offers,
+        leave="leave/1" in offers,
     )

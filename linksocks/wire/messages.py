@@ -147,6 +147,13 @@ class EndOfStream:
     channel: ChannelId
 
 
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The sender ends soon and takes no new channels; those that there are go on (our extension)."""
+
+    type: ClassVar[int] = 0x43
+
+
 # Connector tokens, managed by a provider
 
 
@@ -292,5 +299,6 @@ Message: TypeAlias = (
     | ChannelDataAck
     | Consumed
     | EndOfStream
+    | Leaving
     | Unknown
 )

@@ -173,6 +173,16 @@ class TestProviders:
             for _ in range(2):  # a hand answers pings while it reads, and the first one never does
                 end(lively, *served(port, lively))
 
+    def test_one_that_leaves_has_no_turn(self) -> None:
+        """Ours say so before they stop; those that there are may end."""
+        with lending() as (server, port), provider(server) as stays, provider(server, b"2" * 16) as leaves:
+            end(stays, *served(port, stays))
+            going = served(port, leaves)
+            leaves.send(m.Leaving())
+            for _ in range(3):
+                end(stays, *served(port, stays))
+            end(leaves, *going)
+
     def test_an_application_waits_for_one(self) -> None:
         with lending(socks_no_wait=True) as (server, port):
             opening = gevent.spawn(application, port, 80)

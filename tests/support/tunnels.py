@@ -25,7 +25,7 @@ from linksocks.tunnel.inbound import Inbound
 from linksocks.tunnel.link import NOBODY, Acceptor, Link
 from linksocks.tunnel.outbound import Outbound
 from linksocks.tunnel.switch import Switch
-from linksocks.tunnel.terms import Terms, first_window
+from linksocks.tunnel.terms import Terms, offered
 from linksocks.wire.extensions import Extensions
 from linksocks.wire.frames import CloseCode
 from tests.support import socks
@@ -43,7 +43,7 @@ KINDS = ["ours", "foreign"]
 
 def extensions(kind: str, max_window: int = MAX_WINDOW) -> Extensions:
     """What two ends agree on: all where both are ours, nothing where one is foreign."""
-    return Extensions(first_window(max_window), half_close=True, cause=True) if kind == "ours" else FOREIGN
+    return offered(max_window) if kind == "ours" else FOREIGN
 
 
 class Target:

@@ -114,6 +114,28 @@ def test_one_id_opened_twice_ends_the_link() -> None:
         assert [sink.end() for sink in taken.sinks] == ["reset: the link was lost"]
 
 
+class TestLeaving:
+    def test_a_peer_that_leaves_takes_no_more_channels_and_keeps_those_it_has(self) -> None:
+        taken = Taken()
+        with Peer("ours", client=True, acceptor=taken) as peer:
+            peer.send(m.Connect(A, "127.0.0.1", 80))
+            peer.fence()
+            assert peer.link.takes_channels
+            peer.send(m.Leaving())
+            peer.fence()
+            assert not peer.link.takes_channels
+            assert peer.link.alive
+            peer.send(m.Data(A, b"more"), m.Disconnect(A))
+            peer.fence()
+            assert taken.sinks[0].end() != "reset: the link was lost"
+
+    @pytest.mark.parametrize(("kind", "told"), [("ours", [m.Leaving()]), ("foreign", [])])
+    def test_only_who_understands_it_is_told(self, kind: str, told: list[m.Message]) -> None:
+        with Peer(kind, client=True) as peer:
+            peer.link.leave()
+            assert peer.fence() == told
+
+
 class TestResume:
     def test_an_unknown_channel_has_expired(self) -> None:
         taken = Taken()

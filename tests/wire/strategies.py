@@ -60,8 +60,9 @@ json_messages = st.one_of(
 extensions = st.one_of(
     st.builds(m.Consumed, ids, uint64, st.integers(0, 2**32 - 1)),
     st.builds(m.EndOfStream, ids),
+    st.builds(m.Leaving),
 )
-unknown = st.builds(m.Unknown, st.sampled_from([0x00, 0x12, 0x40, 0x43, 0x99, 0xFF]), payloads)
+unknown = st.builds(m.Unknown, st.sampled_from([0x00, 0x12, 0x40, 0x44, 0x99, 0xFF]), payloads)
 
 messages = st.one_of(
     auth,

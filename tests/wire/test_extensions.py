@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from linksocks.wire.extensions import MAX_WINDOW, Extensions, parse_extensions
 
 NOTHING = Extensions()
-ALL = Extensions(window=262144, half_close=True, cause=True)
+ALL = Extensions(window=262144, half_close=True, cause=True, leave=True)
 
 
 @given(st.builds(Extensions, st.integers(0, MAX_WINDOW), st.booleans(), st.booleans()))
@@ -18,7 +18,7 @@ def test_round_trip(extensions):
 
 
 def test_the_header_as_documented():
-    assert ALL.header() == "flow/1;window=262144, half-close/1, cause/1"
+    assert ALL.header() == "flow/1;window=262144, half-close/1, cause/1, leave/1"
 
 
 @pytest.mark.parametrize(

@@ -29,13 +29,13 @@ def test_secrets_never_show(message: m.Message) -> None:
 
 
 def test_types_are_those_of_the_protocol() -> None:
-    assert sorted(cls.type for cls in CLASSES) == [*range(0x01, 0x12), 0x41, 0x42]
+    assert sorted(cls.type for cls in CLASSES) == [*range(0x01, 0x12), *range(0x41, 0x44)]
 
 
 @pytest.mark.parametrize("cls", [*CLASSES, m.Unknown, m.Candidate, m.Metrics], ids=lambda cls: cls.__name__)
 def test_frozen_and_without_a_dict(cls: type) -> None:
-    field = dataclasses.fields(cls)[0].name
+    field = next((field.name for field in dataclasses.fields(cls)), "new")
     message = cls(*[None] * sum(f.default is dataclasses.MISSING for f in dataclasses.fields(cls)))
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises((dataclasses.FrozenInstanceError, TypeError)):
         setattr(message, field, None)
     assert not hasattr(message, "__dict__")
