@@ -14,6 +14,7 @@ import gevent
 import pytest
 from gevent import socket, ssl
 
+from linksocks.net import accept
 from linksocks.net import handshakes as module
 from linksocks.net.certificate import Certificate
 from linksocks.net.lobby import Lobby
@@ -131,6 +132,14 @@ def test_a_request_in_many_records(server, files):
 
 def test_it_says_https_to_the_application(server):
     assert server.http.environ["wsgi.url_scheme"] == "https"
+
+
+def test_a_slow_head_is_cut_in_mid_read(server, files, monkeypatch):
+    """OpenSSL's object must stay until the reader has seen the end."""
+    monkeypatch.setattr(accept, "REQUEST_TIMEOUT", 0.2)
+    with secured(server, files) as sock:
+        sock.sendall(b"GET / HTT")
+        assert rest(sock) == b""
 
 
 # Ends

@@ -658,6 +658,16 @@ def test_tls_peer_that_takes_nothing_is_dead(authority, monkeypatch):
         life.kill()
 
 
+def test_tls_counts_what_is_taken_of_a_batch(authority):
+    """OpenSSL says nothing before it has passed on all that it was given, and who takes it slowly is not dead."""
+    with tls_pair(authority) as (websocket, peer):
+        websocket.offer(Lines(bytes(1_000_000), 1))
+        while not websocket._writer.written:  # bounded by the fixture
+            gevent.sleep(0.001)
+        assert websocket._writer.written < 1_000_000
+        assert peer.read().payload == bytes(1_000_000)
+
+
 def test_tls_violation_is_answered(authority):
     with tls_pair(authority) as (websocket, peer):
         peer.send(3)
