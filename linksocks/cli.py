@@ -84,13 +84,14 @@ def _run(config: Config) -> int:
     from gevent import signal_handler  # noqa: PLC0415 - help and mistakes must not wait for gevent
     from gevent.event import Event  # noqa: PLC0415
 
-    from linksocks.shell.roles import client, server, tokens  # noqa: PLC0415
+    from linksocks.shell.roles import client, server  # noqa: PLC0415
+    from linksocks.shell.tokens import tokens  # noqa: PLC0415
 
     logs.configure(config["debug"], config["log-format"])
     needed = config.command == "server" and not (config["token"] or config["api-key"])
     made = Secret(secrets.token_hex(16)) if needed else Secret("")
     if config.command == "server":
-        role: Role = server(config, tokens(config, made))
+        role: Role = server(config, tokens(config, {}, made).values())
     else:
         role = client(config)
     stopping, stopped = Event(), Event()

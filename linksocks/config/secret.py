@@ -2,7 +2,8 @@
 
 A token, a password or an API key travels as a `Secret` from where it is configured to where it is used. Its
 text form is `***`, so a log line, a traceback or a debugger that prints it prints nothing of it; only
-`reveal()` gives the value. What travels in an address is masked by `redact_url`.
+`reveal()` gives the value. Two are compared where settings are, never where a peer could time it. What travels
+in an address is masked by `redact_url`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ class Secret:
 
     def __bool__(self) -> bool:
         return bool(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
 
     def __repr__(self) -> str:
         return MASK

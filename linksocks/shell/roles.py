@@ -14,8 +14,7 @@ from linksocks.net.certificate import Certificate
 from linksocks.net.trust import Trust
 from linksocks.server.role import ServerRole
 from linksocks.server.specs import TokenSpec
-from linksocks.shell.tokens import access_rules
-from linksocks.tunnel.limits import Limits
+from linksocks.shell.tokens import access_rules, limits
 
 
 class Role(Protocol):

@@ -61,7 +61,7 @@ def test_version() -> None:
         (["server", "--ws-port", "x"], "--ws-port: expected a port"),
         (["client", "--threads", "65"], "--threads: expected a number from 1 to 64, not '65'"),
         (["client", "--direct-mode", "auto"], "--direct-mode: is not available yet"),
-        (["server", "-k", "x", "-r"], "--reverse: with --api-key it is about --token"),
+        (["server", "-k", "x", "-r"], "--reverse: is about --token, which nobody gave"),
         (["server", "-k", ""], "--api-key: is empty; give 1 to 255 bytes"),
         (["server", "-k", "x", "-p", "1080"], "--socks-port: has no effect without --reverse"),
         (["server", "-p", "1080"], "--socks-port: has no effect without --reverse"),
