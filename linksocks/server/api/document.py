@@ -48,12 +48,13 @@ def _parameter(name: str, description: str) -> list[_Json]:
     return [{"name": name, "in": "path", "required": True, "description": description, "schema": schema}]
 
 
-_TEXT: Final[_Json] = {"type": "string", "maxLength": 255}
+_TEXT: Final[_Json] = {"type": ["string", "null"], "maxLength": 255, "description": "printable"}
 _FLAG: Final[_Json] = {"type": "boolean"}
+_MAYBE: Final[_Json] = {"type": ["boolean", "null"]}
+_NAME: Final[_Json] = {"type": "string", "maxLength": 255}
 _COUNT: Final[_Json] = {"type": "integer", "minimum": 0}
 _WORD: Final[_Json] = {"type": "string", "minLength": 1}
 _TIME: Final[_Json] = {"type": "string", "format": "date-time"}
-_PORT: Final[_Json] = {"type": "integer", "minimum": 0, "maximum": 65535}
 _OPEN_PORT: Final[_Json] = {"type": "integer", "minimum": -1, "maximum": 65535}
 _DONE: Final[_Json] = {"const": True}
 
@@ -74,10 +75,15 @@ def _envelope(data: _Json) -> _Json:
 
 
 _PORT_TERMS: Final = {
-    "port": _PORT | {"description": "for applications; 0 takes one of the pool"},
+    "port": {
+        "type": ["integer", "null"],
+        "minimum": 0,
+        "maximum": 65535,
+        "description": "for applications; 0 takes one of the pool",
+    },
     "username": _TEXT,
     "password": _TEXT,
-    "allow_manage_connector": _FLAG,
+    "allow_manage_connector": _MAYBE,
 }
 
 _TOKEN_ITEM: Final = _object(
@@ -236,7 +242,7 @@ _RUSOCKS: Final[_Json] = {
                 "200": _reply("the connector token", _envelope(_object({"connector_token": _WORD}))),
                 **_ENVELOPE_MAKING,
             },
-            requestBody=_body(_object({"reverse_token": _TEXT}, {"connector_token": _TEXT})),
+            requestBody=_body(_object({"reverse_token": _NAME}, {"connector_token": _TEXT})),
         )
     },
     "/api/connectors/{name}": {
