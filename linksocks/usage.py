@@ -57,7 +57,8 @@ def help_text(command: Command) -> str:
     usage = f"linksocks {command.name} [options] [-d | -dd] {repeated}"
     parts = [
         command.summary,
-        "Usage:\n" + textwrap.fill(usage, _WIDTH, initial_indent="  ", subsequent_indent="    "),
+        "Usage:\n"
+        + textwrap.fill(usage, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False),
         "Options:\n" + _table(command, now) + "\n" + _columns("-h, --help", "print this text"),
     ]
     if idle:
