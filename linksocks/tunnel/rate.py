@@ -19,6 +19,9 @@ _BURST: Final = 0.1
 _TURN: Final = 0.05
 """Seconds' worth of one turn, between the next two."""
 
+_TRIFLE: Final = 0.0005
+"""Seconds of debt for which it is not worth to wait."""
+
 _SMALLEST: Final = 4 * 1024
 _LARGEST: Final = 128 * 1024
 
@@ -37,7 +40,8 @@ class Rate:
     @property
     def debt(self) -> float:
         """Seconds until bytes may be moved again; 0 where they may now."""
-        return max(0.0, self._even_at - time.monotonic() - _BURST)
+        debt = self._even_at - time.monotonic() - _BURST
+        return debt if debt > _TRIFLE else 0.0
 
     def spend(self, count: int) -> None:
         """`count` bytes were moved."""
