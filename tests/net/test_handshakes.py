@@ -18,6 +18,7 @@ from linksocks.net import accept
 from linksocks.net import handshakes as module
 from linksocks.net.certificate import Certificate
 from linksocks.net.lobby import Lobby
+from linksocks.net.sockets import cut
 from linksocks.net.tls import end_tls, new_context
 from tests.support.certificates import Files
 from tests.support.flows import eventually
@@ -271,8 +272,15 @@ def test_handshakes_are_in_the_lobby(files, server, monkeypatch):
     waiting.pop().close()
 
 
-def test_who_fails_can_read_why_and_holds_up_nothing(server, monkeypatch):
-    """It goes on sending after our alert."""
+def test_who_fails_can_read_why(server):
+    """A reset for what we did not read could overtake our alert."""
+    with plain(server) as sock:
+        sock.sendall(b"\x16\x03\x01\x00\x05hello" + bytes(50_000))
+        assert sock.recv(7)[:1] == b"\x15", "an alert"
+        assert sock.recv(100) == b"", "no reset"
+
+
+def test_who_fails_and_goes_on_sending_is_left(server, monkeypatch):
     monkeypatch.setattr(module, "_LINGER", 0.2)
     with plain(server) as sock:
         sock.sendall(b"\x16\x03\x01\x00\x05hello")
@@ -308,3 +316,11 @@ def test_a_stop_ends_handshakes_too(server):
         eventually(lambda: len(server.http.lobby) == 1)
         server.http.stop(timeout=0)
         assert rest(sock) == b""
+
+
+def test_a_cut_socket_never_gives_out_ciphertext(server, files):
+    with secured(server, files) as sock:
+        sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        socket.wait_read(sock.fileno())
+        cut(sock)
+        assert rest(sock)[:5] in (b"", b"HTTP/")
