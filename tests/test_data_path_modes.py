@@ -96,7 +96,7 @@ class TestEnds:
         for _, other in pairs:
             assert other.recv(1) == b""
             other.close()
-        assert time.monotonic() - since < 3
+        assert time.monotonic() - since < 4
 
 
 @pytest.mark.parametrize(("size", "most"), [(20_000, 0.04), (300_000, 0.2)])
@@ -118,26 +118,26 @@ def test_an_answer_is_not_kept_for_more_to_come(chain: Chain, target: Target, si
 
 
 def test_a_thousand_connections_leave_nothing(chain: Chain, target: Target) -> None:
-    """A third is ended in good order, a third is cut by one side or the other, a third is left in the middle."""
+    """A third is ended in good order, a third is reset, a third is closed with something unread; from both sides."""
     idle = Baseline(*chain.processes)
 
     def visit(number: int) -> None:
-        app, conn = join_as(chain, target, "application" if number % 2 else "target")
-        app.sendall(b"%6d" % number)
-        assert conn.recv(6) == b"%6d" % number
+        one, other = join_as(chain, target, "application" if number % 2 else "target")
+        one.sendall(b"%6d" % number)
+        assert other.recv(6) == b"%6d" % number
         match number % 3:
             case 0:
-                app.close()
-                assert conn.recv(1) == b""
+                one.close()
+                assert other.recv(1) == b""
             case 1:
-                reset(app)
-                assert read_to_end(conn) == (b"", False)
+                reset(one)
+                assert read_to_end(other) == (b"", False)
             case 2:
-                conn.sendall(bytes(100_000))  # which nobody reads
-                app.close()
-        conn.close()
+                other.sendall(bytes(100_000))
+                one.close()
+        other.close()
 
-    # One after the other, since a target that is shared gives no connection a name; idle ones stay beside them.
+    # One after the other, so that each finds its own at the target; some that are open stay beside them.
     beside = [chain.join(target) for _ in range(20)]
     for number in range(1000):
         visit(number)

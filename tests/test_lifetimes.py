@@ -111,9 +111,8 @@ def downloads(chain: Chain, target: Target, number: int) -> Iterator[list[Flow]]
     with ExitStack() as stack:
         flows = []
         for _ in range(number):
-            app, conn = chain.join(
-                target, receive_buffer=4096
-            )  # what a buffer holds is read before a reset is seen
+            # What a buffer holds is read before a reset is seen.
+            app, conn = chain.join(target, receive_buffer=4096)
             flows.append(Flow(next(_keys), conn, app, speed=200_000).start())
             stack.callback(flows[-1].close)
         eventually(lambda: all(flow.received for flow in flows), *chain.processes)

@@ -27,7 +27,7 @@ from gevent import socket
 from tests.support import socks
 from tests.support.cable import Cable
 from tests.support.flows import eventually
-from tests.support.processes import PATIENCE, Process, linksocks
+from tests.support.processes import Process, linksocks
 from tests.support.targets import EchoTarget
 from tests.support.tunnels import Target, application
 
@@ -79,15 +79,11 @@ class Chain:
     def __enter__(self) -> Self:
         with self._stack:
             self.start_server()
-            self.start_others()
+            if self.mode != "forward":
+                self.add_provider()
+            self.socks_port = self.server_s_port() if self.mode == "reverse" else self.add_connector()
             self._stack = self._stack.pop_all()
         return self
-
-    def start_others(self) -> None:
-        """What a chain begins with besides its server."""
-        if self.mode != "forward":
-            self.add_provider()
-        self.socks_port = self.server_s_port() if self.mode == "reverse" else self.add_connector()
 
     def __exit__(self, kind: object, *exc: object) -> None:
         with self._stack:
@@ -190,7 +186,7 @@ def stopped(process: Process) -> Iterator[None]:
 Ends = tuple[socket.socket, socket.socket]
 
 
-def said(process: Process, pattern: str, *, times: int = 1, timeout: float = PATIENCE) -> str:
+def said(process: Process, pattern: str, *, times: int = 1) -> str:
     """Waits until `process` has said `pattern` for the nth time; its first group then, if it has one."""
     found: list[re.Match[str]] = []
 
@@ -200,6 +196,6 @@ def said(process: Process, pattern: str, *, times: int = 1, timeout: float = PAT
             raise AssertionError(f"{pattern!r}: the process ended\n{process.output}")
         return len(found) >= times
 
-    eventually(often_enough, process, timeout=timeout)
+    eventually(often_enough, process)
     match = found[times - 1]
     return match[1] if match.re.groups else match[0]
