@@ -1,7 +1,8 @@
 """Who plays a role in the interop tests: the real peers, each in a venv of its own, and we ourselves.
 
 A role runs as a process of its own, by the same call for all. A peer runs on the Python of its venv, by the drivers
-in `peers/`; what we play is what a user starts, the command line.
+in `peers/`; what we play is what a user starts, the command line. A peer's client takes `url` too, where it is not
+that of `ws_port` on loopback.
 
 =================  ==========================================================  ======================================
 role               what it is                                                  options besides `ws_port`, `token`
