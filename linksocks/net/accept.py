@@ -92,7 +92,7 @@ class UpgradeServer(PatientAccept, WSGIServer):
         )
         self.on_websocket = on_websocket
         self.extensions = extensions
-        self.lobby = lobby or Lobby()
+        self.lobby = Lobby() if lobby is None else lobby
         self._certificate = certificate
 
     def do_handle(self, sock: socket.socket, address: Any) -> None:
