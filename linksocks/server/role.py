@@ -107,7 +107,7 @@ class ServerRole:
         self._refused_logins: Counter[str] = Counter()
         self.pages = Pages(self.figures, metrics_address)
         self._issuer = Issuer(self._tokens, self.add, state_file)
-        self.controls = Controls(self._tokens, self._clients, self._issuer)
+        self.controls = Controls(self._tokens, self._clients, self._issuer, self)
         """What the API can do."""
         self._api = create_api(self.controls, api_keys) if api_keys else None
         self._http: UpgradeServer | None = None

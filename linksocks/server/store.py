@@ -24,8 +24,9 @@ from typing import Any, Final, TypeVar, cast
 
 from gevent.threadpool import ThreadPool
 
-from linksocks.errors import StateError
+from linksocks.errors import ConfigError, StateError
 from linksocks.server.specs import Kind, TokenSpec
+from linksocks.tunnel.access import AccessRules, parse_rule
 
 _OURS: Final = 0x4C534F4B
 """The application id in the file's header, "LSOK"."""
@@ -42,8 +43,8 @@ CREATE TABLE token (
 )
 """
 
-_TERMS: Final = {"port": int, "username": str, "password": str}
-"""What else a TokenSpec says, and its type."""
+_TERMS: Final = {"port": int, "username": str, "password": str, "rules": list}
+"""What else a TokenSpec says, and its type; `rules` are its allow rules, as an operator writes them."""
 
 _T = TypeVar("_T")
 
@@ -72,12 +73,13 @@ class Store:
 
         try:
             return [_spec(*row) for row in self._run(select)]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, ConfigError) as error:
             raise StateError(f"{self._path}: is damaged: what it says of a token makes no sense") from error
 
     def add(self, spec: TokenSpec) -> None:
         """Keeps a token."""
-        terms = json.dumps({name: getattr(spec, name) for name in _TERMS})
+        rules = [str(rule) for rule in spec.rules.allow]
+        terms = json.dumps({name: getattr(spec, name) for name in _TERMS} | {"rules": rules})
         reverse = spec.reverse_fingerprint if spec.kind is Kind.CONNECTOR else ""
         row = (spec.fingerprint, spec.kind.value, reverse, terms)
         self._commit(
@@ -168,11 +170,12 @@ def _is_new(database: sqlite3.Connection, path: str) -> bool:
 
 
 def _spec(fingerprint: str, kind: str, reverse: str, terms: str) -> TokenSpec:
-    """Raises ValueError, KeyError or TypeError for what `add` has not written."""
+    """Raises ValueError, KeyError, TypeError or ConfigError for what `add` has not written."""
     said = json.loads(terms)
     if len(fingerprint) != 64 or any(type(said[name]) is not cls for name, cls in _TERMS.items()):
         raise ValueError("not what was written")
     known = {name: said[name] for name in _TERMS}
+    known["rules"] = AccessRules(tuple(parse_rule(text) for text in known["rules"]))
     return TokenSpec(Kind(kind), "", known_by=fingerprint, reverse_known_by=reverse, **known)
 
 

@@ -17,10 +17,14 @@ import pytest
 from linksocks.errors import StateError
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.server.store import Store
+from linksocks.tunnel.access import AccessRules, Rule
 from linksocks.wire.auth import token_hash
 
 FORWARD = TokenSpec(Kind.FORWARD, "secret-f")
-REVERSE = TokenSpec(Kind.REVERSE, "secret-r", port=9000, username="ü", password="p")
+RULES = AccessRules(
+    (Rule(("10.0.0.0/8", "2001:db8::1"), ((22, 22), (90, 150))), Rule(("*.example.org",)), Rule())
+)
+REVERSE = TokenSpec(Kind.REVERSE, "secret-r", port=9000, username="ü", password="p", rules=RULES)
 CONNECTOR = TokenSpec(Kind.CONNECTOR, "secret-c", reverse_token="secret-r")
 ALL = (FORWARD, REVERSE, CONNECTOR)
 
@@ -52,7 +56,7 @@ def test_what_was_added_comes_back_in_its_order(path: Path) -> None:
     with opened(path) as store:
         assert store.load() == [
             TokenSpec(Kind.FORWARD, "", known_by=FORWARD.fingerprint),
-            TokenSpec(Kind.REVERSE, "", 9000, "ü", "p", known_by=REVERSE.fingerprint),
+            TokenSpec(Kind.REVERSE, "", 9000, "ü", "p", known_by=REVERSE.fingerprint, rules=RULES),
             TokenSpec(
                 Kind.CONNECTOR, "", known_by=CONNECTOR.fingerprint, reverse_known_by=REVERSE.fingerprint
             ),
@@ -161,6 +165,7 @@ class TestWhatIsWrong:
             ("terms", "[]"),
             ("terms", "{}"),
             ("fingerprint", "x"),
+            ("terms", '{"port":0,"username":"","password":"","rules":["x"]}'),
             ("terms", b"\0"),
         ],
     )

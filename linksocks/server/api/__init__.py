@@ -6,6 +6,7 @@ module     its pages
 linksocks  /api/status, /api/token: those of LinkSocks 1.10.3 (PROTOCOL section 5)
 rusocks    /api/tokens, /api/connectors: those of rusocks
 clients    /api/clients
+access     /api/config/access
 process    /api/reload, /api/openapi.json
 ========== ==========================================================================================
 
@@ -19,7 +20,7 @@ from collections.abc import Iterable
 
 from flask import Blueprint
 
-from linksocks.server.api import clients, linksocks, process, rusocks
+from linksocks.server.api import access, clients, linksocks, process, rusocks
 from linksocks.server.api.controls import Controls
 from linksocks.server.api.guard import Guard
 
@@ -29,6 +30,6 @@ def create_api(controls: Controls, keys: Iterable[str]) -> Blueprint:
     api = Blueprint("api", __name__)
     # Of the whole application: who has no key does not learn which pages there are.
     api.before_app_request(Guard(keys).check)
-    for module in (linksocks, rusocks, clients, process):
+    for module in (linksocks, rusocks, clients, access, process):
         module.add_pages(api, controls)
     return api

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from linksocks.server.clients import Clients
 from linksocks.server.issuer import Issuer
 from linksocks.server.tokens import TokenTable
+from linksocks.tunnel.access import AccessRules
 
 Reload: TypeAlias = Callable[[], Sequence[str]]
 """Reads the settings again and applies them; says what has changed. Raises ConfigError, and nothing has changed."""
+
+
+class Access(Protocol):
+    """Where the access rules of the whole server may be read and replaced."""
+
+    entry_rules: AccessRules
+    dial_rules: AccessRules
 
 
 @dataclass
@@ -21,5 +29,6 @@ class Controls:
     tokens: TokenTable
     clients: Clients
     issuer: Issuer
+    access: Access
     reload: Reload | None = None
     """Set by whoever started the server, where there is something to read again."""

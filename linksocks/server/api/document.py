@@ -86,6 +86,28 @@ _PORT_TERMS: Final = {
     "allow_manage_connector": _MAYBE,
 }
 
+_PORT_RANGE: Final[_Json] = {"type": "integer"}
+_RULE: Final = _object(
+    {},
+    {
+        "addrs": {"type": ["array", "null"], "items": {"type": "string"}},
+        "ports": {
+            "type": ["array", "null"],
+            "items": {
+                "anyOf": [
+                    _PORT_RANGE,
+                    {"type": "array", "items": _PORT_RANGE, "minItems": 2, "maxItems": 2},
+                ]
+            },
+        },
+    },
+)
+_RULES: Final[_Json] = {"type": ["array", "null"], "items": _RULE}
+_SHOWN_RULES: Final[_Json] = {
+    "type": ["array", "null"],
+    "items": _object({"Addrs": _list(_WORD), "Ports": {"type": "array"}}),
+}
+
 _TOKEN_ITEM: Final = _object(
     {"token": _WORD, "type": {"enum": ["reverse", "forward"]}, "clients_count": _COUNT},
     {"port": _OPEN_PORT, "connector_tokens": _list(_WORD)},
@@ -154,7 +176,7 @@ _LINKSOCKS: Final[_Json] = {
             requestBody=_body(
                 _object(
                     {"type": {"enum": ["forward", "reverse", "connector"]}},
-                    {"token": _TEXT, **_PORT_TERMS, "reverse_token": _TEXT},
+                    {"token": _TEXT, **_PORT_TERMS, "reverse_token": _TEXT, "rules": _RULES},
                 )
             ),
         ),
@@ -285,6 +307,23 @@ _OURS: Final[_Json] = {
                 "413": _TOO_LARGE,
             },
             parameters=_parameter("name", "its id"),
+        ),
+    },
+    "/api/config/access": {
+        "get": _operation(
+            "show_access",
+            "The access rules of the whole server; null where there are none.",
+            {"200": _reply("the rules", _object({"entry": _SHOWN_RULES, "dial": _SHOWN_RULES}))},
+        ),
+        "put": _operation(
+            "replace_access",
+            "Replaces the rules of one side or both, until the server ends.",
+            {
+                "200": _reply("replaced", _object({"success": _DONE})),
+                "400": _BAD_BODY,
+                "413": _TOO_LARGE,
+            },
+            requestBody=_body(_object({}, {"entry": _RULES, "dial": _RULES})),
         ),
     },
     "/api/reload": {

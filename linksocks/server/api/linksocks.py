@@ -7,13 +7,15 @@ state file holds only its fingerprint, is shown and may be named by its label, `
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest
 
 from linksocks.errors import ConfigError, ListenError, StateError
-from linksocks.server.api import tokens
+from linksocks.server.api import access, tokens
+from linksocks.server.api.access import RULES
 from linksocks.server.api.answers import STATUS_OF_UNWRITTEN, answer, failure
 from linksocks.server.api.bodies import TEXT, read
 from linksocks.server.api.controls import Controls
@@ -21,7 +23,7 @@ from linksocks.server.specs import Kind, TokenSpec
 from linksocks.server.tokens import Token
 from linksocks.version import __version__
 
-_KEYS: Final = {"type": TEXT, "token": TEXT, **tokens.REVERSE_KEYS, "reverse_token": TEXT}
+_KEYS: Final = {"type": TEXT, "token": TEXT, **tokens.REVERSE_KEYS, "reverse_token": TEXT, "rules": RULES}
 
 
 def add_pages(api: Blueprint, controls: Controls) -> None:
@@ -42,7 +44,8 @@ def add_pages(api: Blueprint, controls: Controls) -> None:
         if body["type"] == "connector" and not body["reverse_token"]:
             return failure(200, "reverse_token is required for connector token")
         try:
-            made = controls.issuer.issue(_spec(controls, body))
+            spec = replace(_spec(controls, body), rules=access.parsed(body["rules"]))
+            made = controls.issuer.issue(spec)
         except (ConfigError, ListenError) as error:
             return failure(200, str(error))
         except StateError as error:
