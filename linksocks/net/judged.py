@@ -11,7 +11,7 @@ from collections.abc import Callable
 from linksocks.net.drops import Drops
 from linksocks.net.judge import Judge, Verdict
 from linksocks.net.names import Names
-from linksocks.net.permit import BLOCKED_TEXT, allowed, likeliest
+from linksocks.net.permit import BLOCKED_TEXT, allowed, as_judged, likeliest
 from linksocks.net.resolve import Address, Resolver
 from linksocks.net.upstream_datagrams import UpstreamDatagrams
 from linksocks.wire.mask import Buffer
@@ -32,7 +32,7 @@ class JudgedSender:
         """Sends, now or later, or drops and counts: never waits."""
         match self._judge.judge(host, port):
             case Verdict.ALLOWED:
-                self._send(payload, host, port)
+                self._send(payload, as_judged(host), port)
             case Verdict.BY_ADDRESS:
                 self._names.send(payload, host, port)
             case Verdict.BLOCKED:

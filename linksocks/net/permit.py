@@ -36,8 +36,13 @@ def allowed(addresses: list[Address], host: str, port: int, judge: Judge) -> lis
 def pinned(resolver: Resolver, host: str, port: int, timeout: float, judge: Judge) -> str:
     """What to ask somebody else to dial for `host`: the name itself, unless its address decides. Raises DialError."""
     if judge.judge(host, port) is Verdict.ALLOWED:
-        return host
+        return as_judged(host)
     return likeliest(permitted(resolver, host, port, timeout, judge))
+
+
+def as_judged(host: str) -> str:
+    """An allowed name as somebody else must hear it: in ASCII, of which no one can make another name."""
+    return host if host.isascii() else host.encode("idna").decode()
 
 
 def likeliest(addresses: list[Address]) -> str:

@@ -257,6 +257,15 @@ def test_only_allowed_addresses_get_datagrams() -> None:
     way.close()
 
 
+def test_a_name_that_is_blocked_is_not_looked_up_for_datagrams() -> None:
+    resolver = FickleResolver(evil_net=[["127.0.0.1"]])
+    way = DirectDatagrams(resolver, BY_NAME)
+    way.send(b"x", "evil.net", 9)
+    settled()
+    assert (resolver.asked, way.drops.total) == ([], 1)
+    way.close()
+
+
 def test_each_datagram_is_judged_with_its_port() -> None:
     resolver = FickleResolver(name=[["127.0.0.1"]])
     with receiver("127.0.0.1") as good, receiver("127.0.0.1") as bad:
@@ -332,6 +341,13 @@ class TestSomebodyElseSends:
 def test_what_somebody_else_is_asked_to_dial(rules: AccessRules, passed: str) -> None:
     resolver = FickleResolver(www_example_org=[["::1", "127.0.0.1"]])
     assert pinned(resolver, "www.example.org", 80, 5, rules) == passed
+
+
+def test_a_name_is_passed_on_as_it_was_judged() -> None:
+    """Not every resolver makes `ss` of that letter."""
+    rules = AccessRules(parse_rules("strasse.example:*"))
+    assert pinned(FickleResolver(), "Straße.example", 80, 5, rules) == "strasse.example"
+    assert TestSomebodyElseSends().send(rules, ("Straße.example", 80)) == [("strasse.example", 80)]
 
 
 def test_ipv4_goes_first_to_somebody_else() -> None:
