@@ -2,8 +2,8 @@
 
 Invariants: stdout has only what was asked for (help, version, a token made for the user), logs and errors go
 to stderr. Whatever a user can get wrong ends with one line for each mistake and exit code 2, whatever the
-network can get wrong with one line and exit code 1, and neither shows a traceback or a secret. Signals are
-handled here and nowhere else. Nothing is monkey-patched.
+network can get wrong with one line and exit code 1, and neither shows a traceback or a secret. Nothing is
+monkey-patched.
 """
 
 from __future__ import annotations
@@ -11,21 +11,16 @@ from __future__ import annotations
 import logging
 import os
 import platform
-import secrets
 import signal
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from linksocks import logs, usage
-from linksocks.config import Config, nearest, resolve
-from linksocks.config.secret import Secret, redact_url
+from linksocks.config import Settings, nearest, resolve_all
 from linksocks.config.settings import COMMANDS, command_named
 from linksocks.errors import ConfigError, LinkSocksError
 from linksocks.version import __version__
-
-if TYPE_CHECKING:
-    from linksocks.shell.roles import Role
 
 OK, FAILED, WRONG_USE = 0, 1, 2
 
@@ -51,26 +46,21 @@ def main(argv: list[str] | None = None) -> int:
 def _command(argv: list[str], environ: Mapping[str, str]) -> int:
     if (not argv or argv[0].startswith("-")) and environ.get("LINKSOCKS_MODE"):
         argv = [_mode(environ["LINKSOCKS_MODE"]), *argv]
-    names = [command.name for command in COMMANDS]
+    names = [*(command.name for command in COMMANDS), *_OTHERS]
     if not argv:
-        raise ConfigError(f"needs a command: {', '.join(names)} or version; see linksocks --help")
+        raise ConfigError(f"needs a command: {', '.join(names[:-1])} or {names[-1]}; see linksocks --help")
     name, *rest = argv
     if name in ("-h", "--help"):
         _say(usage.overview())
-        return OK
-    if name == "version":
-        machine = f"{sys.platform}/{platform.machine()}"
-        _say(f"linksocks version v{__version__} {machine} python {platform.python_version()}\n")
-        return OK
-    if name not in names:
-        raise ConfigError(
-            f"there is no command {name!r}{nearest(name, [*names, 'version'])}; see linksocks --help"
-        )
-    command = command_named(name)
-    if "-h" in rest or "--help" in rest:
-        _say(usage.help_text(command))
-        return OK
-    return _run(resolve(name, usage.parse(command, rest), environ))
+    elif name in _OTHERS:
+        _OTHERS[name](rest, environ)
+    elif name not in names:
+        raise ConfigError(f"there is no command {name!r}{nearest(name, names)}; see linksocks --help")
+    elif "-h" in rest or "--help" in rest:
+        _say(usage.help_text(command_named(name)))
+    else:
+        _run(name, usage.parse(command_named(name), rest), environ)
+    return OK
 
 
 def _mode(text: str) -> str:
@@ -79,47 +69,52 @@ def _mode(text: str) -> str:
     return _MODES[text]
 
 
-def _run(config: Config) -> int:
-    """Run a role until a signal stops it or it fails."""
-    from gevent import signal_handler  # noqa: PLC0415 - help and mistakes must not wait for gevent
-    from gevent.event import Event  # noqa: PLC0415
+def _run(command: str, flags: Mapping[str, str], environ: Mapping[str, str]) -> None:
+    """Run roles until a signal stops them or they fail."""
+    if "json" in (flags.get("log-format"), environ.get("LINKSOCKS_LOG_FORMAT")):
+        logs.configure(0, "json")  # for what is wrong with the settings
+    settings = resolve_all(command, flags, environ)
+    from linksocks.shell.run import run  # noqa: PLC0415 - help and mistakes must not wait for gevent
 
-    from linksocks.shell.roles import client, server  # noqa: PLC0415
-    from linksocks.shell.tokens import tokens  # noqa: PLC0415
+    run(settings, partial(resolve_all, command, flags, environ), _say)
 
-    logs.configure(config["debug"], config["log-format"])
-    needed = config.command == "server" and not (config["token"] or config["api-key"])
-    made = Secret(secrets.token_hex(16)) if needed else Secret("")
-    if config.command == "server":
-        role: Role = server(config, tokens(config, {}, made).values())
-    else:
-        role = client(config)
-    stopping, stopped = Event(), Event()
 
-    def stop(number: int) -> None:
-        if stopping.is_set():
-            os._exit(128 + number)
-        stopping.set()
-        try:
-            role.stop(config["grace"])
-        finally:
-            stopped.set()
+def _version(_rest: list[str], _environ: Mapping[str, str]) -> None:
+    machine = f"{sys.platform}/{platform.machine()}"
+    _say(f"linksocks version v{__version__} {machine} python {platform.python_version()}\n")
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal_handler(number, stop, number)
-    try:
-        role.start()
-        if made:
-            _say(f"token: {made.reveal()}\n")
-        if not stopping.is_set():
-            role.wait()
-    except LinkSocksError:
-        # What a stop breaks off is no failure.
-        if not stopping.is_set():
-            raise
-    if stopping.is_set():
-        stopped.wait()
-    return OK
+
+def _check_config(rest: list[str], _environ: Mapping[str, str]) -> None:
+    if len(rest) != 1 or rest[0].startswith("-"):
+        raise ConfigError("check-config: needs one argument, the name of an INI file")
+    settings = resolve_all("run", {"config": rest[0]}, {})
+    from linksocks.shell.show import checked  # noqa: PLC0415 - as above
+
+    _warn(settings)
+    _say(checked(settings))
+
+
+def _show_config(rest: list[str], environ: Mapping[str, str]) -> None:
+    named = bool(rest) and rest[0] in [command.name for command in COMMANDS]
+    name = rest[0] if named else "run"
+    settings = resolve_all(name, usage.parse(command_named(name), rest[named:]), environ)
+    from linksocks.shell.show import shown  # noqa: PLC0415 - as above
+
+    _warn(settings)
+    _say(shown(settings))
+
+
+def _warn(settings: Settings) -> None:
+    for warning in settings.warnings:
+        _complain(f"warning: {warning}")
+
+
+_OTHERS: dict[str, Callable[[list[str], Mapping[str, str]], None]] = {
+    "check-config": _check_config,
+    "show-config": _show_config,
+    "version": _version,
+}
+"""What runs no role."""
 
 
 def _say(text: str) -> None:
@@ -139,4 +134,4 @@ def _say(text: str) -> None:
 def _complain(text: str) -> None:
     for handler in logging.getLogger().handlers:
         handler.flush()  # what was logged before stands before
-    sys.stderr.write(f"linksocks: {redact_url(logs.one_line(text))}\n")
+    sys.stderr.write(logs.last_line(text) + "\n")

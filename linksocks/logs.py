@@ -115,15 +115,32 @@ def _to_stderr(line: str) -> None:
 
 def configure(debug: int, log_format: str) -> None:
     """Send the logs of this process to stderr: 0 is info, 1 debug, 2 trace."""
+    if any(isinstance(handler, ThreadedHandler) for handler in logging.getLogger().handlers):
+        adjust(debug, log_format)
+        return
     handler = ThreadedHandler()
-    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.addLevelName(TRACE, "TRACE")
     logging.addLevelName(logging.WARNING, "WARN")
     # Else a record that does not fit its format is shown raw, arguments and all.
     logging.raiseExceptions = False
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    logging.getLogger(ROOT).setLevel((logging.INFO, logging.DEBUG, TRACE)[debug])
+    adjust(debug, log_format)
     _adopt_hub()
+
+
+def adjust(debug: int, log_format: str) -> None:
+    """The same for logs that are configured."""
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    logging.getLogger(ROOT).setLevel((logging.INFO, logging.DEBUG, TRACE)[debug])
+
+
+def last_line(text: str) -> str:
+    """What ends a process, as its logs look."""
+    handlers = logging.getLogger().handlers
+    if handlers and isinstance(handlers[0].formatter, JsonFormatter):
+        return handlers[0].format(logging.LogRecord(ROOT, logging.ERROR, "", 0, "%s", (text,), None))
+    return f"linksocks: {redact_url(one_line(text))}"
 
 
 def _adopt_hub() -> None:

@@ -31,6 +31,12 @@ PRECEDENCE = """\
 A flag goes before its variable, a variable before the INI file, and that before the default. Empty variables
 do not count. LINKSOCKS_MODE names the command when the command line does not begin with one."""
 
+_OTHERS = [
+    ("check-config", "FILE: checks an INI file, and prints what would run."),
+    ("show-config", "[COMMAND] [options]: prints the settings and where each comes from."),
+    ("version", "Prints the version of linksocks."),
+]
+
 EXIT_CODES = """\
 Exit codes: 0 stopped by a signal, 1 failed while running, 2 the command line or a setting is wrong."""
 
@@ -38,8 +44,8 @@ Exit codes: 0 stopped by a signal, 1 failed while running, 2 the command line or
 def overview() -> str:
     """The help text of `linksocks` itself."""
     commands = [(command.name, command.summary) for command in COMMANDS]
-    commands.append(("version", "Prints the version of linksocks."))
-    lines = "\n".join(f"  {name:<11}{summary}" for name, summary in commands)
+    commands += _OTHERS
+    lines = "\n".join(f"  {name:<14}{summary}" for name, summary in commands)
     return (
         "SOCKS5 over WebSocket.\n\nUsage:\n  linksocks COMMAND [options]\n\n"
         f"Commands:\n{lines}\n\nlinksocks COMMAND --help tells the options of a command.\n\n{EXIT_CODES}\n"

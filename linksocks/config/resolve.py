@@ -49,6 +49,8 @@ class Settings:
     tokens: Mapping[str, Config]
     """Of the server, by the names of their sections."""
     warnings: tuple[str, ...] = ()
+    file: str = ""
+    """The INI file, where one was read."""
 
 
 def resolve(command: str, flags: Mapping[str, str], environ: Mapping[str, str]) -> Config:
@@ -78,7 +80,8 @@ def resolve_all(command: str, flags: Mapping[str, str], environ: Mapping[str, st
     problems += token_problems(tokens, roles.get("server"))
     if problems:
         raise ConfigError("\n".join(problems))
-    return Settings(roles, tokens if serving else {}, tuple(warnings))
+    file = above["config"].text if "config" in above else ""
+    return Settings(roles, tokens if serving else {}, tuple(warnings), file)
 
 
 def _chosen(

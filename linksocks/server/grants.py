@@ -19,10 +19,12 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 from linksocks.server.groups import Group
 from linksocks.server.ports import PortPool
+from linksocks.server.specs import TokenSpec
 from linksocks.server.tokens import Grant, MakeLink
 from linksocks.tunnel.gate import Behind, Gate
 from linksocks.tunnel.inbound import Inbound
@@ -88,13 +90,35 @@ class Reverse(Grant):
         self.group = group
         self._ports = ports
         self._owner = owner
-        self._inbound = serve(ports.take(port, owner), lambda: group.pick(APPLICATION_WAIT), gate=gate)
+        self._serve = partial(serve, pick_link=lambda: group.pick(APPLICATION_WAIT), gate=gate)
+        self._asked = port
+        self._inbound = self._serve(ports.take(port, owner))
+        self._former: list[Inbound] = []  # of ports that were changed: who came in there stays
         self._open = False
 
     @property
     def port(self) -> int:
         """The port for applications."""
         return self._inbound.port
+
+    def change(self, spec: TokenSpec) -> None:
+        """See Grant. Who came in by another port, or with another password, stays."""
+        if spec.port != self._asked:
+            self._move(spec.port)
+        self._serve.keywords.update(username=spec.username, password=spec.password)
+        self._inbound.ask_for(spec.username, spec.password)
+        super().change(spec)
+
+    def _move(self, port: int) -> None:
+        """To another port. Raises ListenError."""
+        inbound = self._serve(self._ports.take(port, self._owner))
+        if self._open:
+            inbound.start()
+            log.info("applications' port %s is open instead of %s", inbound.port, self.port)
+        self._inbound.drain(0)
+        self._ports.leave(self.port, self._owner)
+        self._former = [each for each in (*self._former, self._inbound) if each.connections]
+        self._inbound, self._asked = inbound, port
 
     def prepare(self) -> None:
         """Opens the port, where it is not open yet; it stays so when all providers have left."""
@@ -113,11 +137,13 @@ class Reverse(Grant):
     def drain(self, timeout: float) -> None:
         """See Grant."""
         began = time.monotonic()
-        self._inbound.drain(timeout)
+        for inbound in (self._inbound, *self._former):
+            inbound.drain(max(0.0, began + timeout - time.monotonic()))
         self.group.switch.drain(max(0.0, began + timeout - time.monotonic()))
 
     def stop(self) -> None:
         """See Grant."""
-        self._inbound.stop()
+        for inbound in (self._inbound, *self._former):
+            inbound.stop()
         self._ports.leave(self.port, self._owner)
         self.group.switch.stop()

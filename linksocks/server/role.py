@@ -131,6 +131,22 @@ class ServerRole:
                 raise
         return added
 
+    def knows(self, spec: TokenSpec) -> bool:
+        """Whether there is this token already, whoever declared it."""
+        return self._tokens.get(spec.fingerprint) is not None
+
+    def change(self, old: TokenSpec, new: TokenSpec) -> None:
+        """The same token grants what `new` says: its links stay. Raises ListenError, and nothing has changed.
+
+        One that is gone, as the API can remove it, stays so.
+        """
+        token = self._tokens.get(old.fingerprint)
+        if token is not None:
+            token.grant.change(new)
+            token.spec = new
+            if new.limits != old.limits:
+                token.rates = None
+
     def remove(self, token: str) -> bool:
         """Ends all that `token` let in, its connector tokens too. Whether there was one."""
         found = self._tokens.find(token_hash(token))

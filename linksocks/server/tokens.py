@@ -50,6 +50,10 @@ class Grant:
     gate: Gate
     """With the token's access rules."""
 
+    def change(self, spec: TokenSpec) -> None:
+        """Grants what `spec` says, to what begins from now on. Raises ListenError, and nothing has changed."""
+        self.gate.own = spec.rules
+
     def prepare(self) -> None:
         """Before the client is told that it is in. Raises ListenError."""
 

@@ -3,8 +3,9 @@
 What differs is dealt with by where it stands:
 
 ========================= =====================================================================================
-a [token:NAME]            that token alone; the same for the token that [server] declares by itself
-a client's settings       that client alone begins anew, but for those that it can take while it runs
+a [token:NAME]            that token alone, whose links stay unless it is another token now; the same for the token
+                          that [server] declares by itself
+a client's settings       that client alone begins anew
 `grace`, the logs         taken while the process runs; of a server its access rules, too
 the rest of [server]      stays as it is until a restart
 ========================= =====================================================================================
@@ -28,13 +29,10 @@ LOGS: Final = "logs"
 
 _LOGS: Final = ("debug", "log-format")
 
-_ALIVE: Final = {
-    "server": frozenset({"grace", "access-rule", "deny-rule", "block-private"}),
-    "client": frozenset({"grace"}),
-    "provider": frozenset({"grace"}),
-    "connector": frozenset({"grace"}),
-}
-"""What a role of each kind takes while it runs."""
+_SERVER_ALIVE: Final = frozenset({"grace", "access-rule", "deny-rule", "block-private"})
+_CLIENT_ALIVE: Final = frozenset({"grace"})
+_TOKEN_ALIVE: Final = frozenset({"port", "username", "password", "rules", "limits"})
+"""What each takes while it is at work."""
 
 _OF_TOKENS: Final = frozenset(
     {
@@ -47,7 +45,7 @@ _OF_TOKENS: Final = frozenset(
         "socks-password",
     }
 )
-"""Settings of a server that are about its own token: a change of them is one of that."""
+"""Settings of a server that are about its own token: that differs then, too."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,7 @@ class What(Enum):
 
     REMOVED = "removed"
     CHANGED = "changed"
+    RENEWED = "ended and begun anew"
     ADDED = "added"
     WAITS = "changes with a restart only"
 
@@ -98,7 +97,9 @@ def plan_of(settings: Settings, made: Secret) -> Plan:
 
 def diff(old: Plan, new: Plan) -> list[Change]:
     """What differs: what goes before what comes, as it may leave room for that."""
-    return sorted((*_logs(old, new), *_tokens(old, new), *_roles(old, new)), key=_rank)
+    order = list(What)
+    changes = sorted((*_logs(old, new), *_tokens(old, new), *_roles(old, new)), key=lambda c: c.section)
+    return sorted(changes, key=lambda change: order.index(change.what))
 
 
 def in_force(old: Plan, new: Plan) -> Plan:
@@ -109,15 +110,6 @@ def in_force(old: Plan, new: Plan) -> Plan:
         kept = {key: old.roles[section][key] for key in keys}
         roles[section] = replace(roles[section], values={**roles[section].values, **kept})
     return replace(new, roles=roles)
-
-
-def taken_alive(config: Config, keys: tuple[str, ...]) -> bool:
-    """Whether the role of `config` can take a change of `keys` while it runs."""
-    return _ALIVE[config.command].issuperset(keys)
-
-
-def _rank(change: Change) -> int:
-    return list(What).index(change.what)
 
 
 def _logs(old: Plan, new: Plan) -> Iterator[Change]:
@@ -132,20 +124,28 @@ def _tokens(old: Plan, new: Plan) -> Iterator[Change]:
     if SERVER not in old.roles or SERVER not in new.roles:
         return
     yield from _came_and_went(old.tokens, new.tokens)
-    for section, spec in new.tokens.items():
-        if section in old.tokens and spec != old.tokens[section]:
-            yield Change(What.CHANGED, section, _fields(old.tokens[section], spec))
+    for section in old.tokens.keys() & new.tokens.keys():
+        if keys := _fields(old.tokens[section], new.tokens[section]):
+            yield Change(What.CHANGED if _TOKEN_ALIVE.issuperset(keys) else What.RENEWED, section, keys)
 
 
 def _roles(old: Plan, new: Plan) -> Iterator[Change]:
     yield from _came_and_went(old.roles, new.roles)
-    for section, config in new.roles.items():
-        keys = _keys(old.roles[section], config) if section in old.roles else ()
-        alive = tuple(key for key in keys if config.command != SERVER or key in _ALIVE[SERVER])
-        if alive:
-            yield Change(What.CHANGED, section, alive)
-        if len(keys) > len(alive):
-            yield Change(What.WAITS, section, tuple(key for key in keys if key not in alive))
+    for section in old.roles.keys() & new.roles.keys():
+        if keys := _keys(old.roles[section], new.roles[section]):
+            yield from _server(keys) if section == SERVER else _client(section, keys)
+
+
+def _server(keys: tuple[str, ...]) -> Iterator[Change]:
+    alive = tuple(key for key in keys if key in _SERVER_ALIVE)
+    if alive:
+        yield Change(What.CHANGED, SERVER, alive)
+    if len(alive) < len(keys):
+        yield Change(What.WAITS, SERVER, tuple(key for key in keys if key not in alive))
+
+
+def _client(section: str, keys: tuple[str, ...]) -> Iterator[Change]:
+    yield Change(What.CHANGED if _CLIENT_ALIVE.issuperset(keys) else What.RENEWED, section, keys)
 
 
 def _came_and_went(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:

@@ -27,11 +27,10 @@ class Role(Protocol):
 
 def server(config: Config, specs: Iterable[TokenSpec]) -> ServerRole:
     """A server with these tokens. Raises ConfigError, ListenError."""
-    pair = config["tls-cert"], config["tls-key"]
     role = ServerRole(
         ws_host=config["ws-host"],
         ws_port=config["ws-port"],
-        certificate=Certificate(*pair, config["tls-client-ca"]) if all(pair) else None,
+        certificate=certificate(config),
         buffer_size=config["buffer-size"],
         socks_host=config["socks-host"],
         port_pool=config["port-pool"],
@@ -51,6 +50,12 @@ def server(config: Config, specs: Iterable[TokenSpec]) -> ServerRole:
     for spec in specs:
         role.add(spec)
     return role
+
+
+def certificate(config: Config) -> Certificate | None:
+    """A server's, where it has one. Raises ConfigError."""
+    pair = config["tls-cert"], config["tls-key"]
+    return Certificate(*pair, config["tls-client-ca"]) if all(pair) else None
 
 
 def client(config: Config) -> ClientRole | ProviderRole:

@@ -13,7 +13,10 @@ from linksocks.tunnel.access import AccessRules
 from linksocks.tunnel.limits import Limits
 
 SERVER: Final = "server"
-"""The section of a server, and the name of the token that it declares by itself."""
+"""The section of a server."""
+
+OWN, OWN_CONNECTORS = "server's token", "server's connector token"
+"""Names of the tokens that this section itself declares, beside token:NAME."""
 
 
 def tokens(server: Config, sections: Mapping[str, Config], made: Secret) -> dict[str, TokenSpec]:
@@ -49,17 +52,19 @@ def _own(config: Config, token: str) -> dict[str, TokenSpec]:
     connector_token = config["connector-token"].reveal()
     if not token:  # the API makes them, or sections declare them
         if config["reverse"]:
-            raise ConfigError("--reverse: is about --token, which nobody gave; give that too or leave this out")
+            raise ConfigError(
+                "--reverse: is about --token, which nobody gave; give that too or leave this out"
+            )
         return {}
     if not config["reverse"]:
-        return {SERVER: TokenSpec(Kind.FORWARD, token)}
+        return {OWN: TokenSpec(Kind.FORWARD, token)}
     rules = access_rules(config)  # of those who come in, by whichever door
     if config["connector-autonomy"]:
         if connector_token:
             raise ConfigError(
                 "--connector-token: with --connector-autonomy providers bring theirs; leave one out"
             )
-        return {SERVER: TokenSpec(Kind.AUTONOMY, token, rules=rules)}
+        return {OWN: TokenSpec(Kind.AUTONOMY, token, rules=rules)}
     reverse = TokenSpec(
         Kind.REVERSE,
         token,
@@ -69,9 +74,9 @@ def _own(config: Config, token: str) -> dict[str, TokenSpec]:
         rules=rules,
     )
     if not connector_token:
-        return {SERVER: reverse}
+        return {OWN: reverse}
     connector = TokenSpec(Kind.CONNECTOR, connector_token, reverse_token=token, rules=rules)
-    return {SERVER: reverse, f"{SERVER}'s connector token": connector}
+    return {OWN: reverse, OWN_CONNECTORS: connector}
 
 
 def _spec(config: Config, sections: Mapping[str, Config]) -> TokenSpec:

@@ -86,6 +86,15 @@ class Inbound:
         self._busy = Group()  # those of the pool that have a channel, or had one and still write
         self.port: int = listener.getsockname()[1]
 
+    @property
+    def connections(self) -> int:
+        """How many applications are in."""
+        return len(self._server.pool or ())
+
+    def ask_for(self, username: str, password: str) -> None:
+        """From now on. Who is in stays."""
+        self._username, self._password = username, password
+
     def start(self) -> None:
         """Begins to accept. Raises ListenError."""
         listen(self._listener)

@@ -55,7 +55,7 @@ def test_version() -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        ([], "needs a command: server, client, provider, connector, run or version"),
+        ([], "needs a command: server, client, provider, connector, run, check-config, show-config or version"),
         (["sever"], "there is no command 'sever'; did you mean server?"),
         (["server", "--ws-prot", "1"], "--ws-prot: server has no such flag; did you mean --ws-port?"),
         (["server", "--ws-port", "x"], "--ws-port: expected a port"),
