@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import cycle
 
 import gevent
 import pytest
 from gevent import socket
 
+from linksocks.net import resolve
 from linksocks.server.grants import Reverse
 from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
@@ -130,6 +132,31 @@ def test_what_is_not_is_refused(place: str) -> None:
     with EchoTarget("::") as target, chain(place) as port:
         for host in ("127.0.0.2", "::1", "0.0.0.0", "::ffff:127.0.0.2", "127.2", "0177.0.0.2"):
             assert refused(port, host, target.port) == socks.NOT_ALLOWED
+
+
+@places
+def test_rebinding(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name server that gives an allowed address and the other one in turn: nobody looks up what was judged."""
+    answers = cycle(["127.0.0.1", "127.0.0.2"])
+    asked: list[str] = []
+
+    def getaddrinfo(host: str) -> list[object]:
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), 0))]
+
+    monkeypatch.setattr(resolve, "_getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(resolve, "_KEEP_SECONDS", -1.0)
+    with EchoTarget() as target, socket.socket() as secret, chain(place) as port:
+        secret.bind(("127.0.0.2", target.port))
+        secret.listen()
+        for _ in range(3):
+            with connect(port, "evil.example", target.port) as app:
+                works(app)
+            assert refused(port, "evil.example", target.port) == socks.NOT_ALLOWED
+        secret.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            secret.accept()
+    assert asked == ["evil.example"] * 6
 
 
 @pytest.mark.parametrize("place", ["forward, dial", "forward, client", "reverse, token", "agent, token"])
