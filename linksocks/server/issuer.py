@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from gevent.lock import BoundedSemaphore
 
-from linksocks.errors import ConfigError, ListenError, StateError
+from linksocks.errors import ConfigError, LinkSocksError, ListenError, StateError
 from linksocks.server.grants import Reverse
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.server.store import Store
@@ -38,16 +38,23 @@ class Issuer:
         if not self._path:
             return
         self._store = Store(self._path)
-        for spec in self._store.load():
-            if self._tokens.get(spec.fingerprint) is not None:
-                log.info("%s: the settings declare %s too, and count", self._path, spec.label)
-                continue
-            try:
-                self._add(spec)
-            except ConfigError as error:  # its reverse token was one of the settings, and may come back
-                log.warning("%s: %s is left out: %s", self._path, spec.label, error)
-            except ListenError as error:
-                raise ListenError(f"{error}; the port belongs to {spec.label} in {self._path}") from error
+        try:
+            for spec in self._store.load():
+                self._restore(spec)
+        except LinkSocksError:
+            self.close()
+            raise
+
+    def _restore(self, spec: TokenSpec) -> None:
+        if self._tokens.get(spec.fingerprint) is not None:
+            log.info("%s: the settings declare %s too, and count", self._path, spec.label)
+            return
+        try:
+            self._add(spec)
+        except ConfigError as error:  # its reverse token was one of the settings, and may come back
+            log.warning("%s: %s is left out: %s", self._path, spec.label, error)
+        except ListenError as error:
+            raise ListenError(f"{error}; the port belongs to {spec.label} in {self._path}") from error
 
     def issue(self, spec: TokenSpec) -> Token:
         """Accepts and keeps a token. Raises ConfigError or ListenError for one that can't be, StateError."""

@@ -197,8 +197,12 @@ class ServerRole:
     def start(self) -> None:
         """Opens the state file and the port. Raises StateError, ListenError."""
         self._issuer.restore()
-        listener = bind(*self._address)
-        listen(listener)
+        try:
+            listener = bind(*self._address)
+            listen(listener)
+        except ListenError:
+            self._issuer.close()
+            raise
         self.port = listener.getsockname()[1]
         self._http = UpgradeServer(
             listener,
