@@ -38,7 +38,7 @@ _EXPECTED: Final = "expected HOST:PORT such as 10.0.0.0/8:22, [2001:db8::1]:8000
 
 _LABEL: Final = "[a-z0-9_-]{1,63}"
 _PATTERN: Final = re.compile(rf"(?:\*\.)?(?:{_LABEL}\.)*[a-z_][a-z0-9_-]{{0,62}}")
-"""The last label begins with a letter: an address with a typing error is no name."""
+"""The last label begins with a letter: an address fits none, and one with a typing error is none."""
 
 _PLAIN: Final = re.compile(r"[a-z0-9._-]{1,255}")
 """Names that mean the same to every resolver; in others a backslash may hide a character."""
@@ -132,8 +132,7 @@ class AccessRules:
         parsed = parse_ip(address.partition("%")[0])  # link-local ones have a zone
         if parsed is None:
             return False
-        name = "" if parse_ip(host) else _plain(host)
-        return self._judge(name, port, forms(parsed)) is Verdict.ALLOWED
+        return self._judge(_plain(host), port, forms(parsed)) is Verdict.ALLOWED
 
     def _judge(self, name: str, port: int, addresses: tuple[IpAddress, ...]) -> Verdict:
         """`addresses` are the forms of one, or nothing while there is only a name."""

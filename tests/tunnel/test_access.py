@@ -152,6 +152,7 @@ def test_whether_a_name_decides(rules: AccessRules, host: str, verdict: Verdict)
         (deny("10.0.0.0/8:80"), "2002:0a00:0001::1", False),
         (deny("10.0.0.0/8:80"), "11.0.0.1", True),
         (deny("fe80::/10:80"), "fe80::1%eth0", False),
+        (allow("fe80::/10:80"), "fe80::1%eth0", True),
         (allow("example.org:80", block_private=True), "127.0.0.1", False),
         (allow("example.org:80", block_private=True), "1.1.1.1", True),
         (allow("example.org:80", "127.0.0.0/8:80", block_private=True), "127.0.0.1", False),
