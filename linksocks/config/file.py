@@ -57,14 +57,14 @@ def read_file(config: Given, problems: list[str], warnings: list[str]) -> list[S
         return []
     found = [(line, f"{config.text}:{line}: {reason}") for line, reason in document.wrong]
     sections = _sections(config.text, document.sections, found)
-    base, seen = Path(config.text).parent, dict[tuple[str, str], int]()
+    base, seen = Path(config.text).parent, dict[tuple[int, str], int]()
     for entry in document.entries:
         where = f"{config.text}:{entry.line}: {entry.key}"
         given = Given(Level.FILE, where, entry.value, base)
         name = entry.key.lower().replace("_", "-")
-        first = seen.setdefault((entry.section, name), entry.line)
-        section = sections.get(entry.section)
-        if not entry.section:
+        first = seen.setdefault((entry.header, name), entry.line)
+        section = sections.get(entry.header)
+        if not entry.header:
             what = "stands above the first section; put it below [server] or [client]"
             found.append((entry.line, f"{where}: {what}"))
         elif section is None:
@@ -97,9 +97,9 @@ def warn_if_readable(path: Path, warnings: list[str]) -> None:
 
 def _sections(
     file: str, headers: Iterable[tuple[int, str]], found: list[tuple[int, str]]
-) -> dict[str, Section]:
-    """The good ones, by their headers."""
-    sections: dict[str, Section] = {}
+) -> dict[int, Section]:
+    """The good ones, by the lines of their headers."""
+    sections: dict[int, Section] = {}
     lines: dict[str, int] = {}
     for line, header in headers:
         where = f"{file}:{line}: [{header}]"
@@ -111,7 +111,7 @@ def _sections(
         elif first != line:
             found.append((line, f"{where}: is already on line {first}; put the two together"))
         else:
-            sections[header] = section
+            sections[line] = section
     return sections
 
 
@@ -121,9 +121,9 @@ def _header_problem(section: Section, *, named: bool) -> str:
     if section.kind not in known:
         return f"there is no such section{nearest(section.kind, known)}"
     names = section_named(section.kind).names
-    if named and not names:
+    if named and names == "never":
         return f"takes no name, as there is one only: write [{section.kind}]"
-    if not named and names == "always":
+    if not section.name and names == "always":
         return f"needs a name: [{section.kind}:NAME]"
     if named and not _NAME.fullmatch(section.name):
         return "a name is 1 to 64 letters, digits, dashes, dots and underscores, and begins with none of the latter"

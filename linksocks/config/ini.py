@@ -19,8 +19,8 @@ _ENTRY = re.compile(r"([^=:\s]+)\s*[=:]\s*(.*)")
 
 @dataclass
 class Entry:
-    section: str
-    """Empty for an entry above the first section."""
+    header: int
+    """The line of its section's header; 0 for an entry above the first."""
     key: str
     value: str
     line: int
@@ -41,7 +41,7 @@ class Document:
 def read(lines: Iterable[str]) -> Document:
     """What the lines of a file say."""
     found = Document()
-    section = ""
+    header = 0
     last: Entry | None = None  # the entry that an indented line goes on with
     for line, raw in enumerate(lines, start=1):
         text = raw.strip()
@@ -51,10 +51,10 @@ def read(lines: Iterable[str]) -> Document:
         if last is not None and indent > last.indent:
             last.value = f"{last.value}\n{text}".strip()
         elif match := _SECTION.fullmatch(text):
-            section, last = match[1].strip(), None
-            found.sections.append((line, section))
+            header, last = line, None
+            found.sections.append((line, match[1].strip()))
         elif match := _ENTRY.fullmatch(text):
-            last = Entry(section, match[1], match[2], line, indent)
+            last = Entry(header, match[1], match[2], line, indent)
             found.entries.append(last)
         else:
             last = None

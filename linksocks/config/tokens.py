@@ -21,7 +21,7 @@ def drop_strangers(section: Section, said: dict[str, Given], problems: list[str]
         if given is not None and setting.types and kind not in setting.types:
             del said[setting.name]
             needed = " or ".join(setting.types)
-            problems.append(f"{given.where}: has no effect on a {kind} token; it is for type {needed}")
+            problems.append(f"{given.where}: has no effect with type {kind}; it is for {needed}")
     if not said.keys() & {"token", "token-file"}:
         problems.append(f"{section.where}: needs token or token_file")
     if kind == "connector" and "reverse-token" not in said:

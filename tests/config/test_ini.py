@@ -6,7 +6,8 @@ from linksocks.config.ini import read
 def entries(text: str) -> list[tuple[str, str, str, int]]:
     found = read(text.splitlines())
     assert found.wrong == []
-    return [(entry.section, entry.key, entry.value, entry.line) for entry in found.entries]
+    sections = dict(found.sections)
+    return [(sections.get(e.header, ""), e.key, e.value, e.line) for e in found.entries]
 
 
 def test_sections_keys_and_lines() -> None:
