@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final, cast
 
 import gevent
@@ -142,10 +143,13 @@ class Process:
         if self._server is not None:
             self._server.reload_certificate()
         target = in_force(old, plan)
+        tokens = {c.section for c in changes if c.section in {*old.tokens, *plan.tokens}}
         for change in changes:
-            if change.section in old.tokens and change.what in _END:
+            if change.section in tokens and change.what in _END:
                 self._remove_token(change.section)
-        return [self._do(change, target, made) for change in changes]
+        deeds = {LOGS: self._adjust_logs, **dict.fromkeys(tokens, self._do_token)}
+        to_roles = partial(self._do_role, made)
+        return [_attempt(deeds.get(change.section, to_roles), change, target) for change in changes]
 
     @property
     def _server(self) -> ServerRole | None:
@@ -162,24 +166,7 @@ class Process:
             if self._server.knows(spec):
                 raise ConfigError(f"{change.section}: the API has made the same token; remove it there first")
 
-    def _do(self, change: Change, target: Plan, made: dict[str, Role]) -> str:
-        """What was done, or why it was not."""
-        said = str(change)
-        try:
-            if change.section == LOGS:
-                self._adjust_logs(target)
-            elif change.section in target.tokens or change.section in self._specs:
-                self._do_token(change, target)
-            else:
-                self._do_role(change, target, made)
-        except LinkSocksError as error:
-            said = f"{said}: failed: {error}"
-            log.error("reload: %s", said)
-        else:
-            log.log(logging.WARNING if change.what is What.WAITS else logging.INFO, "reload: %s", said)
-        return said
-
-    def _adjust_logs(self, target: Plan) -> None:
+    def _adjust_logs(self, _change: Change, target: Plan) -> None:
         self._logs = target.debug, target.log_format
         logs.adjust(*self._logs)
 
@@ -199,7 +186,7 @@ class Process:
             self._server.add(spec)
         self._specs[change.section] = spec
 
-    def _do_role(self, change: Change, target: Plan, made: dict[str, Role]) -> None:
+    def _do_role(self, made: dict[str, Role], change: Change, target: Plan) -> None:
         """Raises ListenError, StateError."""
         section = change.section
         if change.what is What.REMOVED:
@@ -233,6 +220,19 @@ class Process:
             if not self._roles:
                 self._outcome.set_exception(error)
             raise
+
+
+def _attempt(deed: Callable[[Change, Plan], None], change: Change, target: Plan) -> str:
+    """What was done, or why it was not."""
+    said = str(change)
+    try:
+        deed(change, target)
+    except LinkSocksError as error:
+        said = f"{said}: failed: {error}"
+        log.error("reload: %s", said)
+    else:
+        log.log(logging.WARNING if change.what is What.WAITS else logging.INFO, "reload: %s", said)
+    return said
 
 
 def _makes_role(change: Change, plan: Plan) -> bool:

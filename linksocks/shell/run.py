@@ -22,6 +22,7 @@ from linksocks import logs
 from linksocks.config import Settings
 from linksocks.config.secret import Secret
 from linksocks.errors import LinkSocksError
+from linksocks.net.greenlets import spawn
 from linksocks.shell.plan import Plan, plan_of
 from linksocks.shell.process import Process
 
@@ -57,7 +58,8 @@ def run(settings: Settings, again: Callable[[], Settings], say: Callable[[str], 
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal_handler(number, stop, number)
-    signal_handler(signal.SIGHUP, _reload, process, bool(settings.file))
+    # In a greenlet: an error of ours in a handler of signals would end the process.
+    signal_handler(signal.SIGHUP, spawn, "reload", _reload, process, bool(settings.file))
     try:
         process.start()
         if any(spec.token == made.reveal() for spec in plan.tokens.values()):
