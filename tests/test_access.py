@@ -134,18 +134,24 @@ def test_what_is_not_is_refused(place: str) -> None:
             assert refused(port, host, target.port) == socks.NOT_ALLOWED
 
 
-@places
-def test_rebinding(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name server that gives an allowed address and the other one in turn: nobody looks up what was judged."""
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a name server is asked that gives an allowed address and another one in turn, neither to be kept."""
     answers = cycle(["127.0.0.1", "127.0.0.2"])
-    asked: list[str] = []
+    names: list[str] = []
 
     def getaddrinfo(host: str) -> list[object]:
-        asked.append(host)
+        names.append(host)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), 0))]
 
     monkeypatch.setattr(resolve, "_getaddrinfo", getaddrinfo)
     monkeypatch.setattr(resolve, "_KEEP_SECONDS", -1.0)
+    return names
+
+
+@places
+def test_rebinding(place: str, asked: list[str]) -> None:
+    """Nobody looks up again what was judged."""
     with EchoTarget() as target, socket.socket() as secret, chain(place) as port:
         secret.bind(("127.0.0.2", target.port))
         secret.listen()
@@ -157,6 +163,17 @@ def test_rebinding(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(BlockingIOError):
             secret.accept()
     assert asked == ["evil.example"] * 6
+
+
+@pytest.mark.parametrize("place", ["forward, dial", "forward, client", "reverse, token", "agent, token"])
+def test_rebinding_in_http(place: str, asked: list[str]) -> None:
+    with HttpTarget() as target, chain(place) as port:
+        request = f"GET http://evil.example:{target.port}/bytes/5 HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        for answer in (b"HTTP/1.1 200 ", b"HTTP/1.1 403 ") * 2:
+            with socket.create_connection(("127.0.0.1", port), PATIENCE) as app:
+                app.sendall(request)
+                assert read_head(app).startswith(answer)
+    assert asked == ["evil.example"] * 4
 
 
 @pytest.mark.parametrize("place", ["forward, dial", "forward, client", "reverse, token", "agent, token"])
