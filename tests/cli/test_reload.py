@@ -10,14 +10,14 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.support import socks
 from tests.support.processes import Process, free_port, linksocks
-from tests.support.targets import EchoTarget, HttpTarget, refusing_port, seeded_chunks, seeded_sha256
+from tests.support.targets import EchoTarget, HttpTarget, refusing_port, seeded_sha256
 
 SIZE = 24 * 1024 * 1024
 
@@ -194,3 +194,169 @@ def test_what_a_reload_does_not_concern_goes_on(ini: IniFile, tmp_path: Path) ->
     for process in (run, server):
         assert "Traceback" not in process.output
         assert "secret" not in process.output
+
+
+ONE = """\
+[server]
+ws_host = 127.0.0.1
+ws_port = {ws}
+token = own
+[token:b]
+token = b
+[client:a]
+url = ws://127.0.0.1:{ws}
+token = own
+socks_port = {a}
+grace = 1
+[client:b]
+url = ws://127.0.0.1:{ws}
+token = b
+socks_port = {b}
+"""
+
+
+@contextmanager
+def one_process(ini: IniFile, *args: str) -> Iterator[tuple[Process, dict[str, int]]]:
+    """A server and two clients in one process, at work."""
+    ports = {name: free_port() for name in ("ws", "a", "b")}
+    ini.write(ONE.format(**ports))
+    with running(ini, "run", *args) as process:
+        for name in ("a", "b"):
+            process.wait_port(ports[name])
+            works(ports[name])
+        yield process, ports
+
+
+class TestOneProcess:
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+    def test_a_signal_ends_them_all(self, ini: IniFile, number: signal.Signals) -> None:
+        with one_process(ini) as (process, _):
+            process.send_signal(number)
+            assert process.wait_exit() == 0, process.output
+        assert process.out == []
+        assert "Traceback" not in process.output
+
+    def test_a_client_that_ends_leaves_the_others(self, ini: IniFile) -> None:
+        with one_process(ini) as (process, ports):
+            ini.replace(("[token:b]\ntoken = b", "[token:b]\ntoken = c"))
+            assert reload(process) == ["token:b: ended and begun anew: token", "done"]
+            process.wait_line("client:b has ended, the others go on: authentication failed")
+            works(ports["a"])
+            with pytest.raises(OSError, match="refused"):
+                socket.create_connection(("127.0.0.1", ports["b"]), timeout=10)
+            assert reload(process) == ["client:b: added", "done"]  # which tries it again
+
+    def test_the_last_one_ends_the_process(self, ini: IniFile) -> None:
+        with refusing_port() as port:
+            both = "[client:{0}]\nno_reconnect = yes\nsocks_port = 0\nurl = ws://127.0.0.1:{1}\n"
+            ini.write(both.format("a", port) + both.format("b", port))
+            with running(ini) as process:
+                assert process.wait_exit() == 1, process.output
+        process.wait_line("client:. has ended, the others go on")
+        assert process.err[-1].startswith("linksocks: TCP: ")
+
+    def test_one_that_can_t_start_ends_the_process(self, ini: IniFile) -> None:
+        with refusing_port() as port:
+            ini.write(f"[client:a]\nsocks_port = 0\n[client:b]\nsocks_port = {port}\n")
+            with running(ini) as process:
+                assert process.wait_exit() == 1
+        assert process.err[-1].startswith(f"linksocks: can't listen on 127.0.0.1:{port}")
+
+    def test_a_server_that_makes_its_token_up_prints_and_keeps_it(self, ini: IniFile) -> None:
+        ini.write("[server]\nws_host = 127.0.0.1\nws_port = 0\n")
+        with running(ini) as process:
+            process.wait_line("^token: [0-9a-f]{32}$")
+            assert reload(process) == ["nothing has changed"]
+        assert len(process.out) == 1
+
+
+class TestReload:
+    def test_a_bad_file_changes_nothing_and_all_mistakes_are_said(self, ini: IniFile) -> None:
+        with one_process(ini) as (process, ports):
+            ini.replace(("token = b", "tokn = b"), ("grace = 1", "grace = soon"))
+            where = str(ini.path)
+            assert reload(process) == [
+                f"{where}:6: tokn: [token:b] has no such setting; did you mean token?",
+                f"{where}:11: grace: expected a duration such as 10, 1.5s, 300ms or 2m, a day at most, not 'soon'",
+                f"{where}:14: tokn: [client:b] has no such setting; did you mean token?",
+                f"{where}:5: [token:b]: needs token or token_file",
+                "nothing was changed",
+            ]
+            works(ports["a"])
+            works(ports["b"])
+
+    def test_what_a_role_can_t_be_made_of_changes_nothing(self, ini: IniFile) -> None:
+        with one_process(ini) as (process, ports):
+            ini.replace(
+                ("grace = 1", "ca_file = /nonexistent.pem"),
+                ("token = b", "token = c"),
+                (f"url = ws://127.0.0.1:{ports['ws']}\ntoken = own", "url = wss://127.0.0.1:1"),
+            )
+            first, last = reload(process)
+            assert first.startswith("CA file /nonexistent.pem")
+            assert last == "nothing was changed"
+            works(ports["b"])
+
+    def test_a_port_in_use_is_told_and_tried_again(self, ini: IniFile) -> None:
+        with one_process(ini) as (process, ports), refusing_port() as taken:
+            ini.replace((f"socks_port = {ports['b']}", f"socks_port = {taken}"))
+            first, last = reload(process)
+            assert first.startswith(
+                f"client:b: ended and begun anew: socks-port: failed: can't listen on 127.0.0.1:{taken}"
+            )
+            assert last == "done"
+            works(ports["a"])
+            ini.replace((f"socks_port = {taken}", f"socks_port = {ports['b']}"))
+            assert reload(process) == ["client:b: added", "done"]
+            process.wait_port(ports["b"])
+            works(ports["b"])
+
+    def test_what_waits_for_a_restart_is_said_each_time(self, ini: IniFile) -> None:
+        with one_process(ini) as (process, ports):
+            ini.replace((f"ws_port = {ports['ws']}", "ws_port = 1\nblock_private = yes"))
+            assert reload(process) == [
+                "server: changed: block-private",
+                "server: changes with a restart only: ws-port",
+                "done",
+            ]
+            assert reload(process) == ["server: changes with a restart only: ws-port", "done"]
+            with EchoTarget() as echo, pytest.raises(socks.SocksRefused):
+                socks.connect(ports["a"], "127.0.0.1", echo.port)
+
+    def test_logs(self, ini: IniFile) -> None:
+        with one_process(ini) as (process, _):
+            ini.replace(("grace = 1", "log_format = json\ndebug = 1\ngrace = 2"))
+            process.send_signal(signal.SIGHUP)
+            said = json.loads(process.wait_line(r'^\{.*"reload: logs: changed: .*')[0])
+            assert said["message"] == "reload: logs: changed: debug, log-format"
+            process.wait_line(r"^\{.*reload: done")
+
+    def test_without_a_file_it_is_one_line(self) -> None:
+        with linksocks("server", "-H", "127.0.0.1", "-P", "0", "-t", "x") as process:
+            process.wait_line("listening on")
+            process.send_signal(signal.SIGHUP)
+            process.wait_line("SIGHUP: there is no file to read again")
+            assert process.running
+
+    def test_nothing_is_left_behind(self, ini: IniFile) -> None:
+        with one_process(ini) as (process, ports):
+            before = descriptors(process)
+            for _ in range(25):
+                ini.replace(
+                    ("token = b", "token = c"), ("grace = 1", "grace = 2"), ("[client:a]", "[client:x]")
+                )
+                assert reload(process)[-1] == "done"
+                ini.replace(
+                    ("token = c", "token = b"), ("grace = 2", "grace = 1"), ("[client:x]", "[client:a]")
+                )
+                assert reload(process)[-1] == "done"
+            for name in ("a", "b"):
+                process.wait_port(ports[name])
+                works(ports[name])
+            deadline = time.monotonic() + 10
+            while descriptors(process) > before:
+                assert time.monotonic() < deadline, (
+                    f"{before} descriptors before, {descriptors(process)} after"
+                )
+                time.sleep(0.05)
+        assert "Traceback" not in process.output
