@@ -127,6 +127,8 @@ class _Provider:
     def _add(self, token: str) -> str:
         token = token or secrets.token_hex(16)
         digest = token_hash(token)
+        if digest in self._own and self._tokens.find(digest) is not self._own[digest]:
+            del self._own[digest]  # an operator has removed it
         if digest not in self._own:
             if len(self._own) >= MAX_TOKENS:
                 raise ConfigError(f"a provider may have {MAX_TOKENS} connector tokens")

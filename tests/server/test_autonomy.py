@@ -123,6 +123,15 @@ def test_there_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
         assert asked(hand, "c", ADD).success
 
 
+def test_one_that_an_operator_has_removed_can_be_added_again() -> None:
+    with autonomous() as server, provider(server) as one:
+        assert asked(one, "for-one", ADD).success
+        assert server.remove("for-one")
+        assert asked(one, "for-one", ADD).success
+        with connector(server, "for-one"):
+            pass
+
+
 class TestAProviderThatLeaves:
     def test_finds_its_tokens_and_connectors_when_it_comes_back(self) -> None:
         with autonomous() as server:
