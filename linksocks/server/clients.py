@@ -77,10 +77,6 @@ class Clients:
         """Those of all clients."""
         return [link for client in self for link in client.links]
 
-    def count(self, token: Token) -> int:
-        """How many clients `token` has let in."""
-        return sum(client.token is token for client in self)
-
     def await_nobody(self, timeout: float) -> None:
         """Waits `timeout` seconds at most until all have left."""
         self._nobody.wait(timeout)

@@ -122,10 +122,6 @@ class TokenTable:
         """The token that an operator calls so, by its text or by its label."""
         return self.find(token_hash(name)) or next((each for each in self if each.spec.label == name), None)
 
-    def children(self, token: Token) -> list[Token]:
-        """Those that go with it: connector tokens."""
-        return [each for each in self if each.parent is token.grant]
-
     def remove(self, token: Token) -> None:
         """Accepts `token` no more, nor those that it is the parent of, and ends what they let in."""
         gone = [each for each in self if each is token or each.parent is token.grant]

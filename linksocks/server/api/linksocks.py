@@ -7,6 +7,7 @@ state file holds only its fingerprint, is shown and may be named by its label, `
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from linksocks.server.api.access import RULES
 from linksocks.server.api.answers import STATUS_OF_UNWRITTEN, answer, failure
 from linksocks.server.api.bodies import TEXT, read
 from linksocks.server.api.controls import Controls
-from linksocks.server.specs import Kind, TokenSpec
+from linksocks.server.specs import TokenSpec
 from linksocks.server.tokens import Token
 from linksocks.version import __version__
 
@@ -32,10 +33,16 @@ def add_pages(api: Blueprint, controls: Controls) -> None:
     @api.get("/api/status")
     def status() -> Response:
         clients = tokens.counts(controls)
+        connectors = defaultdict(list)
+        for token in controls.tokens:
+            connectors[token.parent].append(_shown(token))
+        # Those without a parent: connector tokens stand with their reverse token.
         items = [
-            item for token in controls.tokens if (item := _item(controls, token, clients[token])) is not None
+            _item(token, clients[token], connectors[token.grant])
+            for token in controls.tokens
+            if token.parent is None
         ]
-        items.sort(key=lambda item: item["type"], reverse=True)  # those of reverse tokens go first
+        items.sort(key=lambda item: item["type"], reverse=True)  # reverse tokens go first
         return answer(version=f"v{__version__}", tokens=items, direct={"enabled": False})
 
     @api.post("/api/token")
@@ -83,22 +90,18 @@ def _remove(controls: Controls, name: str) -> Response:
     return answer(success=True, token=name) if removed else failure(404, "there is no such token")
 
 
-def _item(controls: Controls, token: Token, clients: int) -> dict[str, Any] | None:
-    """What /api/status says of a token; connector tokens stand with those that they belong to."""
+def _item(token: Token, clients: int, connectors: list[str]) -> dict[str, Any]:
+    """What /api/status says of a token."""
     port = tokens.port(token)
-    if token.spec.kind is Kind.CONNECTOR:
-        return None
+    if port is None:
+        return {"token": _shown(token), "type": "forward", "clients_count": clients}
     item: dict[str, Any] = {
         "token": _shown(token),
-        "type": "forward" if port is None else "reverse",
+        "type": "reverse",
         "clients_count": clients,
+        "port": port,
     }
-    if port is not None:
-        item["port"] = port
-        connectors = [_shown(child) for child in controls.tokens.children(token)]
-        if connectors:
-            item["connector_tokens"] = connectors
-    return item
+    return item | {"connector_tokens": connectors} if connectors else item
 
 
 def _shown(token: Token) -> str:
