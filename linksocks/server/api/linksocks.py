@@ -60,7 +60,7 @@ def add_pages(api: Blueprint, controls: Controls) -> None:
         port = tokens.port(made)
         return answer(success=True, token=made.spec.token, **({} if port is None else {"port": port}))
 
-    @api.delete("/api/token")
+    @api.delete("/api/token", strict_slashes=False)  # /api/token/ has no token either
     def remove_token_in_body() -> Response:
         name = read({"token": TEXT})["token"] if request.get_data() else ""
         return _remove(controls, name) if name else failure(200, "token not specified")

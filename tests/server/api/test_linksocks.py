@@ -177,6 +177,7 @@ class TestRemovingTokens:
     def test_none_specified(self, api: Api, said: object) -> None:
         expected = '{"success":false,"error":"token not specified"}\n'
         assert body(api, "DELETE", "/api/token", said) == expected
+        assert body(api, "DELETE", "/api/token/", said) == expected
 
     def test_one_that_is_not_there(self, api: Api) -> None:
         """LinkSocks says that it has removed it."""
