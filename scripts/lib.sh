@@ -19,6 +19,17 @@ need() {
     command -v "$1" >/dev/null || apt_install "$2" || die "needs the command $1: install the package $2"
 }
 
+# fetch_nginx: put Debian's nginx into .venv, if there is none. Installed, it would begin to serve on this machine.
+fetch_nginx() {
+    PATH=$PATH:/usr/sbin:$root/.venv/bin command -v nginx >/dev/null && return
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
+    local folder=$root/.venv/nginx
+    say "fetching nginx with apt-get"
+    rm -rf "$folder" && mkdir "$folder" && cd "$folder" || return 1
+    apt-get -qq download nginx || { apt-get -qq update && apt-get -qq download nginx; } || return 1
+    dpkg-deb -x nginx_*.deb . && usr/sbin/nginx -v && ln -sf ../nginx/usr/sbin/nginx "$root/.venv/bin/nginx"
+}
+
 # find_python: print the newest Python >= 3.11 that can make a virtual environment.
 find_python() {
     local name
