@@ -16,7 +16,7 @@ from gevent.pool import Group
 from linksocks.errors import DialError
 from linksocks.net.drops import Drops
 from linksocks.net.greenlets import name_current
-from linksocks.net.resolve import Address, Resolver
+from linksocks.net.resolve import Address, Resolver, current_asker, look_up_for
 from linksocks.wire.mask import Buffer
 
 _LOOK_UP_TIMEOUT: Final = 5.0
@@ -49,6 +49,7 @@ class Names:
         self._drops = drops
         self._names: dict[str, _Name] = {}  # the one that was used last comes last
         self._look_ups = Group()
+        self._asker = current_asker()
 
     def send(self, payload: Buffer, host: str, port: int) -> None:
         """Passes a datagram on, now or later, or drops it."""
@@ -85,6 +86,7 @@ class Names:
 
     def _look_up(self, host: str, name: _Name) -> None:
         name_current(f"look up {host} for UDP")
+        look_up_for(self._asker)
         try:
             found = self._resolver.resolve(host, 0, _LOOK_UP_TIMEOUT)
         except DialError as error:

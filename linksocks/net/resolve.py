@@ -4,27 +4,53 @@ The C library's look-up can't be interrupted. It runs in a small pool of threads
 up neither the hub nor other users of gevent's pool; each look-up has a deadline, and its thread is back when the
 library gives up. Who asks for a name that is being looked up shares that look-up, so one slow name holds one thread;
 answers are kept for a short while. A page that opens forty connections asks once.
+
+One asker gets a part of the threads only, however many slow names it has: there are always some left for others.
 """
 
 from __future__ import annotations
 
 import socket
 import time
+from contextvars import ContextVar
 from typing import Final, NamedTuple, TypeAlias, cast
+from weakref import WeakKeyDictionary
 
 import gevent
 from gevent.event import AsyncResult
+from gevent.lock import Semaphore
 from gevent.threadpool import ThreadPool
 
 from linksocks.errors import Cause, DialError
 from linksocks.net.greenlets import within
 
-_THREADS: Final = 8
+_THREADS: Final = 16
+_SHARE: Final = 8
+"""Threads for one asker."""
+
 _KEEP_SECONDS: Final = 10.0
 _FAREWELL: Final = 0.5
 """Seconds for idle threads to end."""
 
 _KEEP_NAMES: Final = 1024
+
+
+_asker: Final[ContextVar[object]] = ContextVar("asker")
+"""Whose look-ups these are. Each greenlet has its own; those that have none are one asker together."""
+
+
+class _Anybody:
+    """The asker of those that have none."""
+
+
+def look_up_for(asker: object) -> None:
+    """From now on the look-ups of this greenlet are those of `asker`."""
+    _asker.set(asker)
+
+
+def current_asker() -> object:
+    """Whose the look-ups of this greenlet are."""
+    return _asker.get(_Anybody)
 
 
 class Address(NamedTuple):
@@ -46,6 +72,7 @@ class Resolver:
         self._pool: ThreadPool | None = None  # made by the first look-up, in the hub that it serves
         self._asked: dict[str, AsyncResult[_Outcome]] = {}  # look-ups under way
         self._kept: dict[str, tuple[float, list[Address]]] = {}
+        self._shares: WeakKeyDictionary[object, Semaphore] = WeakKeyDictionary()  # of each asker
 
     def resolve(self, host: str, port: int, timeout: float) -> list[Address]:
         """The addresses of `host` in the system's order, but for `prefer_ipv4`; `timeout` in seconds.
@@ -85,13 +112,27 @@ class Resolver:
 
     def _ask(self, host: str) -> AsyncResult[_Outcome]:
         """The look-up of `host` that is under way, or a new one. Waits while all threads are taken."""
-        asked = self._asked.get(host)
-        if asked is None:
-            if self._pool is None:
-                self._pool = ThreadPool(_THREADS)
+        if host in self._asked:
+            return self._asked[host]
+        share = self._shares.setdefault(current_asker(), Semaphore(_SHARE))
+        share.acquire()
+        if host in self._asked:  # another one has begun it meanwhile
+            share.release()
+            return self._asked[host]
+
+        def on_done(_asked: object) -> None:
+            self._asked.pop(host, None)
+            share.release()
+
+        if self._pool is None:
+            self._pool = ThreadPool(_THREADS)
+        try:
             asked = cast("AsyncResult[_Outcome]", self._pool.spawn(_outcome, host))
-            self._asked[host] = asked
-            asked.rawlink(lambda _: self._asked.pop(host, None))
+        except BaseException:  # the time was up
+            share.release()
+            raise
+        self._asked[host] = asked
+        asked.rawlink(on_done)
         return asked
 
     def close(self) -> None:

@@ -43,6 +43,7 @@ from gevent.event import AsyncResult, Event
 
 from linksocks.errors import Cause, ChannelError, DialError, MessageError
 from linksocks.tunnel.causes import cause_of
+from linksocks.tunnel.limits import Account
 from linksocks.tunnel.rate import Throttle
 from linksocks.tunnel.terms import Terms
 from linksocks.wire.codec import data_header
@@ -96,6 +97,7 @@ class Sink(Protocol):
 class Carrier(Protocol):
     """What a channel asks of its link."""
 
+    account: Account
     terms: Terms
     alive: bool
 
@@ -418,6 +420,11 @@ class Channel:
     def activity(self) -> tuple[int, int, int]:
         """Changes whenever bytes move."""
         return self._sent, self._received, self._consumed
+
+    @property
+    def client(self) -> object:
+        """The same for all channels of one client, on all its links."""
+        return self._carrier.account
 
     @property
     def traffic(self) -> tuple[int, int]:

@@ -33,6 +33,7 @@ from linksocks.errors import Cause, DialError
 from linksocks.net.drops import Drops
 from linksocks.net.writer import Source
 from linksocks.tunnel.causes import cause_of
+from linksocks.tunnel.limits import Account
 from linksocks.tunnel.rate import Throttle
 from linksocks.tunnel.terms import Terms
 from linksocks.wire.mask import Buffer
@@ -76,6 +77,7 @@ class Onward(Protocol):
 class Carrier(Protocol):
     """What an association asks of its link."""
 
+    account: Account
     terms: Terms
     name: str
 
@@ -277,6 +279,11 @@ class DatagramChannel:
     def activity(self) -> tuple[int, ...]:
         """Changes with every datagram."""
         return (self._moved,)
+
+    @property
+    def client(self) -> object:
+        """The same for all channels of one client, on all its links."""
+        return self._carrier.account
 
     @property
     def traffic(self) -> tuple[int, int]:

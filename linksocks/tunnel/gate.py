@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from linksocks.net.drops import Drops
 from linksocks.net.judged import JudgedSender
 from linksocks.net.permit import pinned
-from linksocks.net.resolve import Resolver
+from linksocks.net.resolve import Resolver, look_up_for
 from linksocks.tunnel.access import NO_RULES, AccessRules
 from linksocks.tunnel.channel import Channel
 from linksocks.tunnel.datagrams import DatagramChannel
@@ -45,6 +45,7 @@ class Gate:
     def pass_on(self, host: str, port: int) -> str:
         """What to ask the one who dials for instead of `host`. Raises DialError."""
         rules = self.rules
+        look_up_for(self)
         return pinned(self._resolver, host, port, LOOK_UP_TIMEOUT, rules) if rules else host
 
     def sender(self, send: Callable[[Buffer, str, int], None], drops: Drops) -> JudgedSender | None:

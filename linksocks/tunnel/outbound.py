@@ -15,6 +15,7 @@ from linksocks.errors import Cause, DialError
 from linksocks.net.egress import Datagrams, Egress
 from linksocks.net.greenlets import Greenlet, name_current
 from linksocks.net.judge import Judge
+from linksocks.net.resolve import look_up_for
 from linksocks.net.sockets import shown
 from linksocks.tunnel.access import NO_RULES, AccessRules, judge_of
 from linksocks.tunnel.channel import Channel
@@ -78,6 +79,7 @@ class Outbound:
     def _serve(self, channel: Channel, relay: Relay, host: str, port: int, judge: Judge | None) -> None:
         target = shown((host, port))
         name_current(f"outbound {target}")
+        look_up_for(channel.client)
         sock = None
         try:
             sock = self._dial(channel, relay, host, port, judge)
@@ -116,6 +118,7 @@ class Outbound:
 
     def _serve_datagrams(self, channel: DatagramChannel, judge: Judge | None) -> None:
         name_current(f"outbound UDP {channel.id.hex()[:8]}")
+        look_up_for(channel.client)
         try:
             datagrams = self._egress.open_datagrams(CONNECT_TIMEOUT, judge)
         except DialError as error:

@@ -150,3 +150,41 @@ def test_a_timeout_of_the_caller_is_not_taken_for_ours(monkeypatch, resolver):
     with pytest.raises(gevent.Timeout), gevent.Timeout(0.05):
         resolver.resolve("slow", 80, 10)
     names.release()
+
+
+def test_one_asker_can_not_hold_up_the_names_of_another(monkeypatch, resolver):
+    slow = {f"slow{n}" for n in range(2 * module._THREADS)}
+    names = Names(monkeypatch, held=slow)
+
+    class Client:
+        """Anything that can be told from others."""
+
+    def ask(asker: object, host: str):
+        module.look_up_for(asker)
+        return resolver.resolve(host, 80, 10)
+
+    one, other = Client(), Client()
+    waiting = [gevent.spawn(ask, one, name) for name in slow]
+    while len(names.asked) < module._SHARE:
+        gevent.sleep(0.001)
+    assert gevent.spawn(ask, other, "quick").get(timeout=10)
+    assert resolver.resolve("mine", 80, 10), "who says not for whom it asks is another one"
+    assert len(names.asked) == module._SHARE + 2
+    names.release()
+    gevent.joinall(waiting, timeout=10, raise_error=True)
+    assert len(names.asked) == len(slow) + 2
+
+
+def test_who_gave_up_waiting_takes_nobody_s_place(monkeypatch, resolver):
+    slow = [f"slow{n}" for n in range(module._SHARE)]
+    names = Names(monkeypatch, held=set(slow))
+    waiting = [gevent.spawn(resolver.resolve, name, 80, 10) for name in slow]
+    while len(names.asked) < module._SHARE:
+        gevent.sleep(0.001)
+    for n in range(2 * module._SHARE):
+        with pytest.raises(DialError):
+            resolver.resolve(f"late{n}", 80, 0.01)
+    names.release()
+    gevent.joinall(waiting, timeout=10, raise_error=True)
+    assert resolver.resolve("again", 80, 10)
+    assert len(names.asked) == module._SHARE + 1

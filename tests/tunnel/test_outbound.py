@@ -10,8 +10,9 @@ import pytest
 from gevent import socket
 from gevent.event import Event
 
+from linksocks.errors import Cause, DialError
 from linksocks.net.egress import Direct
-from linksocks.net.resolve import Resolver
+from linksocks.net.resolve import Resolver, current_asker
 from linksocks.tunnel.outbound import Outbound
 from linksocks.wire import messages as m
 from tests.support import socks
@@ -214,3 +215,21 @@ def test_compressed_data_is_decompressed() -> None:
         assert reading.get() == plain
         conn.close()
         peer.expect(m.Disconnect)
+
+
+def test_look_ups_are_those_of_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that one client with many slow names does not hold up the names of others."""
+    askers: list[object] = []
+
+    def dial(*_args: Any) -> socket.socket:
+        askers.append(current_asker())
+        raise DialError(Cause.GENERAL, "not today")
+
+    monkeypatch.setattr(Direct, "dial", dial)
+    for _ in range(2):
+        with dialling("ours") as (peer, _):
+            for channel in (A, B):
+                peer.send(m.Connect(channel, "name.invalid", 80))
+                assert not peer.expect(m.ConnectResponse).success
+            assert askers[-2:] == [peer.link.account] * 2
+    assert len(set(askers)) == 2
