@@ -21,7 +21,7 @@ from typing import Any, Final
 from linksocks.config import Config, Settings
 from linksocks.config.secret import Secret
 from linksocks.config.settings import settings_of
-from linksocks.server.specs import TokenSpec
+from linksocks.server.specs import Kind, TokenSpec
 from linksocks.shell.tokens import SERVER, tokens
 
 LOGS: Final = "logs"
@@ -96,10 +96,21 @@ def plan_of(settings: Settings, made: Secret) -> Plan:
 
 
 def diff(old: Plan, new: Plan) -> list[Change]:
-    """What differs: what goes before what comes, as it may leave room for that."""
-    order = list(What)
-    changes = sorted((*_logs(old, new), *_tokens(old, new), *_roles(old, new)), key=lambda c: c.section)
-    return sorted(changes, key=lambda change: order.index(change.what))
+    """What differs, in an order in which it can be done.
+
+    What goes stands before what comes, as it may leave room for that; connector tokens behind those that they lead
+    to, and clients behind the tokens that they may have.
+    """
+
+    def order(change: Change) -> tuple[bool, bool, int, str]:
+        spec = new.tokens.get(change.section)
+        if spec is not None:
+            place = 3 if spec.kind is Kind.CONNECTOR else 2
+        else:
+            place = {LOGS: 0, SERVER: 1}.get(change.section, 4)
+        return change.what is not What.REMOVED, change.what is What.WAITS, place, change.section
+
+    return sorted((*_logs(old, new), *_tokens(old, new), *_roles(old, new)), key=order)
 
 
 def in_force(old: Plan, new: Plan) -> Plan:

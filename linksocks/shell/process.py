@@ -8,7 +8,7 @@ and meanwhile the rest goes on.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Final, cast
 
@@ -50,6 +50,11 @@ class Process:
         self._leaving = Group()  # ends of roles that a reload took away
         self._stopping = False
         self._outcome: AsyncResult[None] = AsyncResult()
+
+    @property
+    def roles(self) -> Mapping[str, Role]:
+        """Those that there are now, by their sections."""
+        return self._roles
 
     def start(self) -> None:
         """Starts all roles. Raises the first error of any, and the rest was not started."""

@@ -137,13 +137,21 @@ class TestDiff:
 
     def test_what_goes_stands_before_what_comes(self) -> None:
         a, b = TokenSpec(Kind.FORWARD, "a"), TokenSpec(Kind.FORWARD, "b")
-        old = replace(server(), tokens={"token:a": a, "token:b": b})
-        new = replace(server(), tokens={"token:b": replace(b, token="a"), "token:0": a}, debug=1)
-        assert [(c.what, c.section) for c in diff(old, new)] == [
+        c = TokenSpec(Kind.CONNECTOR, "c", reverse_token="r")
+        old = Plan(server(ws_port=1).roles, {"token:a": a, "token:b": b, "token:c": c})
+        new = Plan(
+            {**server(ws_port=2).roles, **client().roles},
+            {"token:b": replace(b, token="a"), "token:z": a, "token:c": replace(c, reverse_token="z")},
+            debug=1,
+        )
+        assert [(change.what, change.section) for change in diff(old, new)] == [
             (What.REMOVED, "token:a"),
             (What.CHANGED, LOGS),
             (What.RENEWED, "token:b"),
-            (What.ADDED, "token:0"),
+            (What.ADDED, "token:z"),
+            (What.RENEWED, "token:c"),
+            (What.ADDED, "client"),
+            (What.WAITS, "server"),
         ]
 
 

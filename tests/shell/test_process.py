@@ -1,0 +1,205 @@
+"""The roles of a process through many plans, in the hub of the test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import gevent
+import pytest
+from gevent import socket
+
+from linksocks.config import resolve_all
+from linksocks.config.secret import Secret
+from linksocks.errors import AuthError, ConfigError, LinkSocksError
+from linksocks.server.role import ServerRole
+from linksocks.server.specs import Kind, TokenSpec
+from linksocks.shell.plan import Plan, plan_of
+from linksocks.shell.process import Process
+from tests.support.processes import free_port
+from tests.support.roles import by_hand
+from tests.support.targets import refusing_port
+
+MADE = Secret("made")
+
+
+class Running:
+    """A process with a file."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.text = ""
+
+    def write(self, text: str) -> None:
+        self.text = text
+        self._file.touch(0o600)
+        self._file.write_text(text)
+
+    def read(self) -> Plan:
+        return plan_of(resolve_all("run", {"config": str(self._file)}, {}), MADE)
+
+    def begin(self) -> None:
+        self.process = Process(self.read(), self.read)
+        self.process.start()
+
+    def reload(self, *pairs: tuple[str, str]) -> list[str]:
+        text = self.text
+        for old, new in pairs:
+            assert old in text
+            text = text.replace(old, new)
+        self.write(text)
+        return self.process.reload()
+
+    @property
+    def server(self) -> ServerRole:
+        role = self.process.roles["server"]
+        assert isinstance(role, ServerRole)
+        return role
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Running:
+    return Running(tmp_path / "test.ini")
+
+
+@contextmanager
+def running(file: Running, text: str) -> Iterator[Running]:
+    file.write(text)
+    file.begin()
+    try:
+        yield file
+    finally:
+        file.process.stop()
+
+
+def is_open(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+SERVER = "[server]\nws_host = 127.0.0.1\nws_port = 0\ngrace = 0\n"
+A = "[token:a]\ntoken = a\n"
+REVERSE = "[token:r]\ntype = reverse\ntoken = r\nport = {}\n"
+CLIENT = "[client:{0}]\nurl = ws://127.0.0.1:{1}\ntoken = {2}\nsocks_port = {3}\ngrace = 0\n"
+
+
+class TestTokens:
+    def test_those_of_the_api_are_left_alone(self, file: Running) -> None:
+        with running(file, SERVER + A) as it:
+            it.server.add(TokenSpec(Kind.FORWARD, "of-the-api"))
+            assert it.reload(("token = a", "token = b")) == ["token:a: ended and begun anew: token"]
+            with by_hand(it.server, "of-the-api"), by_hand(it.server, "b"):
+                assert it.reload((A.replace("= a", "= b"), "[token:c]\ntoken = c\n")) != []
+            with by_hand(it.server, "of-the-api"):
+                pass
+
+    def test_one_that_the_api_made_can_t_be_declared(self, file: Running) -> None:
+        with running(file, SERVER + A) as it:
+            it.server.add(TokenSpec(Kind.FORWARD, "of-the-api"))
+            with pytest.raises(ConfigError, match="token:b: the API has made the same token"):
+                it.reload((A, "[token:b]\ntoken = of-the-api\n"))
+            with by_hand(it.server, "a"):  # nothing has changed
+                pass
+
+    def test_one_that_the_api_removed_stays_away_until_it_is_another(self, file: Running) -> None:
+        with running(file, SERVER + A) as it:
+            assert it.server.remove("a")
+            assert it.reload() == []
+            assert it.reload(("token = a", "token = a\nmax_links = 3")) == ["token:a: changed: limits"]
+            assert not it.server.remove("a")
+            assert it.reload((A, "[token:b]\ntoken = b\n")) == ["token:a: removed", "token:b: added"]
+
+    def test_two_may_change_places(self, file: Running) -> None:
+        with running(file, SERVER + A + "[token:b]\ntoken = b\nmax_links = 2\n") as it:
+            said = it.reload(
+                ("token = a", "token = x"), ("token = b", "token = a"), ("token = x", "token = b")
+            )
+            assert said == [f"token:{name}: ended and begun anew: token" for name in "ab"]
+            with by_hand(it.server, "a"), by_hand(it.server, "b"):
+                pass
+
+    def test_a_reverse_token_that_is_another_takes_its_connectors_along(self, file: Running) -> None:
+        connector = "[token:c]\ntype = connector\nreverse_token = r\ntoken = c\n"
+        with running(file, SERVER + REVERSE.format(0) + connector) as it:
+            assert it.reload(("\ntoken = r\n", "\ntoken = rr\n")) == [
+                "token:r: ended and begun anew: token",
+                "token:c: ended and begun anew: reverse_token",
+            ]
+            with by_hand(it.server, "rr", reverse=True), by_hand(it.server, "c"):
+                pass
+
+    def test_a_new_port_that_is_in_use_leaves_the_old_one(self, file: Running) -> None:
+        old = free_port()
+        text = SERVER + REVERSE.format(old)
+        with refusing_port() as taken, running(file, text) as it, by_hand(it.server, "r", reverse=True):
+            (said,) = it.reload((f"port = {old}", f"port = {taken}"))
+            assert said.startswith(f"token:r: changed: port: failed: can't listen on 127.0.0.1:{taken}")
+            assert is_open(old)
+            assert it.reload((f"port = {taken}", f"port = {old}")) == []
+
+    def test_a_port_that_moves_leaves_nothing(self, file: Running) -> None:
+        ports = [free_port(), free_port()]
+        with running(file, SERVER + REVERSE.format(ports[0])) as it, by_hand(it.server, "r", reverse=True):
+            for number in range(50):
+                here, there = ports[number % 2], ports[1 - number % 2]
+                assert it.reload((f"port = {here}", f"port = {there}")) == ["token:r: changed: port"]
+                assert is_open(there)
+                assert not is_open(here)
+
+
+class TestRoles:
+    def test_many_reloads_leave_nothing(self, file: Running) -> None:
+        port = free_port()
+        text = SERVER.replace("ws_port = 0", f"ws_port = {port}") + A
+        with running(
+            file, text + CLIENT.format("one", port, "a", 0) + CLIENT.format("two", port, "a", 0)
+        ) as it:
+            for _ in range(25):
+                assert len(it.reload(("client:one", "client:three"))) == 2
+                assert (
+                    len(it.reload(("client:three", "client:one"), ("a\nsocks", "a\nthreads = 2\nsocks"))) == 3
+                )
+                assert len(it.reload(("threads = 2\n", ""))) == 2
+
+    def test_a_server_may_come_and_go(self, file: Running) -> None:
+        port = free_port()
+        client = CLIENT.format("one", port, "a", 0)
+        with running(file, client) as it:
+            text = SERVER.replace("ws_port = 0", f"ws_port = {port}") + A
+            it.write(text + client)
+            assert it.process.reload() == ["server: added"]
+            with by_hand(it.server, "a"):
+                pass
+            it.write(client)
+            assert it.process.reload() == ["server: removed"]
+            assert not is_open(port)
+
+    def test_the_last_client_that_ends_ends_the_process(self, file: Running) -> None:
+        port = free_port()
+        with running(file, SERVER.replace("ws_port = 0", f"ws_port = {port}") + A) as server:
+            other = Running(server._file.with_name("other.ini"))
+            with running(
+                other, CLIENT.format("one", port, "a", 0) + CLIENT.format("two", port, "x", 0)
+            ) as it:
+                with gevent.Timeout(10):
+                    while len(it.process.roles) == 2:
+                        gevent.sleep(0.01)
+                assert list(it.process.roles) == ["client:one"]
+                server.reload(("token = a", "token = b"))
+                with gevent.Timeout(10), pytest.raises(AuthError):
+                    it.process.wait()
+
+
+def test_without_a_file_there_is_nothing_to_read(file: Running) -> None:
+    file.write(SERVER + A)
+    process = Process(file.read())
+    process.start()
+    try:
+        with pytest.raises(LinkSocksError, match="no file to read again"):
+            process.reload()
+    finally:
+        process.stop()
