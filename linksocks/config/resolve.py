@@ -89,7 +89,11 @@ def _chosen(
 ) -> list[Section]:
     """The sections of what is to run."""
     if command not in RUN:
-        return [next((s for s in sections if s.label == command), Section(command))]
+        own = [section for section in sections if section.label == command]
+        named = [section for section in sections if section.kind == command and section.name]
+        if named and not own:
+            problems.append(f"{named[0].where}: {command} runs [{command}] only; linksocks run runs this one")
+        return own or [Section(command)]
     chosen = [section for section in sections if section.kind not in TOKEN]
     if "config" not in above:
         problems.append("run needs --config FILE: it runs all that the file has sections for")

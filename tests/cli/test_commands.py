@@ -55,7 +55,10 @@ def test_version() -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        ([], "needs a command: server, client, provider, connector, run, check-config, show-config or version"),
+        (
+            [],
+            "needs a command: server, client, provider, connector, run, check-config, show-config or version",
+        ),
         (["sever"], "there is no command 'sever'; did you mean server?"),
         (["server", "--ws-prot", "1"], "--ws-prot: server has no such flag; did you mean --ws-port?"),
         (["server", "--ws-port", "x"], "--ws-port: expected a port"),
@@ -67,7 +70,10 @@ def test_version() -> None:
         (["server", "-p", "1080"], "--socks-port: has no effect without --reverse"),
         (["server", "-a"], "--connector-autonomy: has no effect without --reverse"),
         (["server", "-r", "-a", "-c", "x"], "--connector-token: with --connector-autonomy providers bring"),
-        (["server", "-r", "-p", "0", "-t", "x", "-c", "x"], "--connector-token: is the same token as --token"),
+        (
+            ["server", "-r", "-p", "0", "-t", "x", "-c", "x"],
+            "--connector-token: is the same token as --token",
+        ),
         (["server", "-r", "--port-pool", "9-3"], "--port-pool: expected two ports"),
         (["provider", "-p", "9870"], "--socks-port: has no effect on a provider; leave it out"),
         (["client", "-r", "-i"], "--socks-no-wait: has no effect with --reverse; leave one of them out"),

@@ -167,8 +167,8 @@ def test_what_a_reload_does_not_concern_goes_on(ini: IniFile, tmp_path: Path) ->
         )
         assert reload(server) == [
             "token:goes: removed",
-            "token:office: changed: port, username, password",
             "token:comes: added",
+            "token:office: changed: port, username, password",
             "done",
         ]
         download.take(SIZE // 4)

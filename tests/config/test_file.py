@@ -60,6 +60,10 @@ class TestSections:
         found = settings(ini, MANY, "server")
         assert (list(found.roles), list(found.tokens)) == (["server"], ["alice", "bob"])
 
+    def test_a_command_does_not_leave_named_ones_out_without_a_word(self, ini: Path) -> None:
+        (line,) = problems(ini, "[client:two]\n", "client")
+        assert line == ":1: [client:two]: client runs [client] only; linksocks run runs this one"
+
     def test_what_run_is_told_holds_for_all(self, ini: Path) -> None:
         found = settings(ini, MANY, environ={"LINKSOCKS_GRACE": "7", "LINKSOCKS_SOCKS_PORT": "7"})
         assert [config["grace"] for config in found.roles.values()] == [7, 7, 7, 7]
