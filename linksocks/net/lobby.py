@@ -8,6 +8,7 @@ proxy all clients share its address: it has to tell them apart, and `each` shoul
 from __future__ import annotations
 
 import ipaddress
+import logging
 from collections import Counter
 from typing import Any, Final
 
@@ -27,6 +28,8 @@ _BUSY: Final = {
     "handshakes_of_one": ("429 Too Many Requests", "too many logins in progress from this address"),
 }
 """What is said, by the word for the reason."""
+
+log = logging.getLogger(__name__)
 
 
 class Lobby:
@@ -76,6 +79,8 @@ class Lobby:
 
     def _refused(self, reason: str) -> str:
         self.refusals[reason] += 1
+        if self.refusals[reason] == 1:  # a crowd must not fill the log
+            log.warning("refused a connection: %s; those that follow are only counted", _BUSY[reason][1])
         return reason
 
 
