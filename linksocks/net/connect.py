@@ -20,10 +20,10 @@ from gevent import socket
 
 from linksocks.errors import Cause, DialError, LinkError
 from linksocks.net.egress import Egress
-from linksocks.net.redirect import MAX_REDIRECTS, STATUSES, follow, without_query
+from linksocks.net.redirect import MAX_REDIRECTS, STATUSES, address_of, follow, same_server, without_query
 from linksocks.net.sockets import shown
 from linksocks.net.trust import TlsClient, explained
-from linksocks.net.websocket import MAX_LOGIN_MESSAGE, WebSocket
+from linksocks.net.websocket import WebSocket
 
 STEP_TIMEOUT: Final = 10.0
 """Seconds for each of TCP, TLS and HTTP."""
@@ -70,14 +70,14 @@ def connect(url: str, handshake: Handshake, egress: Egress, tls: TlsClient, name
     """Opens `url` (ws:// or wss://). Raises LinkError that names the step and does not show the query."""
     asked = at = urlsplit(url)
     for _ in range(1 + MAX_REDIRECTS):
-        home = at.hostname == asked.hostname
+        home = same_server(at, asked)
         said = handshake if home else handshake.elsewhere()
         sock = _reach(at, said, egress, tls if home else tls.elsewhere())
         try:
             with _deadline("HTTP", _peer(at)):
                 status, headers = _upgrade(sock, at, said)
             if status not in STATUSES:
-                websocket = WebSocket(sock, client=True, name=name, max_message=MAX_LOGIN_MESSAGE)
+                websocket = WebSocket(sock, client=True, name=name, stranger=True)
                 return Upgraded(websocket, at.geturl(), headers)
         except BaseException:
             sock.close()
@@ -89,7 +89,7 @@ def connect(url: str, handshake: Handshake, egress: Egress, tls: TlsClient, name
 
 def _reach(url: SplitResult, handshake: Handshake, egress: Egress, tls: TlsClient) -> socket.socket:
     """A connection to the server of `url`, with TLS where it says so. Raises LinkError."""
-    host, port = _address(url)
+    host, port = address_of(url)
     try:
         sock = egress.dial(host, port, STEP_TIMEOUT)
     except DialError as error:
@@ -105,12 +105,8 @@ def _reach(url: SplitResult, handshake: Handshake, egress: Egress, tls: TlsClien
         raise
 
 
-def _address(url: SplitResult) -> tuple[str, int]:
-    return url.hostname or "", url.port or (443 if url.scheme == "wss" else 80)
-
-
 def _peer(url: SplitResult) -> str:
-    return shown(_address(url))
+    return shown(address_of(url))
 
 
 class _deadline(gevent.Timeout):  # noqa: N801 - reads as a statement

@@ -50,6 +50,17 @@ def follow(asked: SplitResult, at: SplitResult, location: str) -> SplitResult:
     return to
 
 
+def same_server(one: SplitResult, other: SplitResult) -> bool:
+    """Whether what the user adds for one is for the other too: on another port of a host may be somebody else."""
+    (host, port), (other_host, other_port) = address_of(one), address_of(other)
+    return host == other_host and (port == other_port or {port, other_port} == {80, 443})
+
+
+def address_of(url: SplitResult) -> tuple[str, int]:
+    """Where `url` leads."""
+    return url.hostname or "", url.port or (443 if url.scheme == "wss" else 80)
+
+
 def quoted(url: SplitResult) -> SplitResult:
     """`url` as a request can hold it, without a fragment."""
     return url._replace(path=quote(url.path, _KEPT), query=quote(url.query, _KEPT), fragment="")

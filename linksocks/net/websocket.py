@@ -23,11 +23,10 @@ import contextlib
 from enum import Enum
 from typing import Final
 
-import gevent
 from gevent import socket
 
 from linksocks.errors import FrameError, LinkClosed
-from linksocks.net.greenlets import Greenlet, spawn_later, within
+from linksocks.net.greenlets import Greenlet, give_way, spawn_later, within
 from linksocks.net.heartbeat import Heartbeat
 from linksocks.net.sockets import cut, end_politely, tune
 from linksocks.net.tls import end_tls
@@ -39,15 +38,20 @@ from linksocks.wire.receiver import MAX_MESSAGE, MessageReceiver
 CLOSE_WAIT: Final = 2.0
 """Seconds for the whole closing handshake: to send what is before our close frame, and to get the peer's."""
 
-_YIELD: Final = 64 * 1024
-"""Bytes read without a pause before other greenlets get their turn."""
+_TURN: Final = 64 * 1024
+"""What is read and worked off without a pause, in bytes, before other greenlets get their turn."""
+
+_FRAME: Final = 1024
+"""Bytes of a turn that a frame takes beside its own: one read may bring 11,000 frames of 6 bytes."""
 
 _CONTROL_BACKLOG: Final = 1024 * 1024
 """Bytes of control messages that may wait for a slow peer; above, we stop reading what makes us answer."""
 
-
 MAX_LOGIN_MESSAGE: Final = 64 * 1024
-"""Bytes in a message before the login; an Auth and its answer have 300."""
+"""Bytes in a message of a stranger; an Auth and its answer have 300."""
+
+_ASIDES: Final = 16
+"""Frames of a stranger that are no whole message. A ping now and then is all that it has use for."""
 
 
 class State(Enum):
@@ -59,7 +63,10 @@ class State(Enum):
 
 
 class WebSocket:
-    """Takes over `sock` after the handshake; `early` is what was read beyond it. `client`: which side we are."""
+    """Takes over `sock` after the handshake; `early` is what was read beyond it. `client`: which side we are.
+
+    A `stranger` is a peer before the login. It is allowed little until its `welcome`.
+    """
 
     def __init__(
         self,
@@ -68,14 +75,17 @@ class WebSocket:
         client: bool,
         name: str,
         early: bytes = b"",
-        max_message: int = MAX_MESSAGE,
+        stranger: bool = False,
     ) -> None:
         self.name = name
         self._sock = sock
         sock.settimeout(None)  # the heartbeat watches: a timer for each read costs as much as the read
         tune(sock)
-        self._receiver = MessageReceiver(masked=not client, max_message=max_message, early=early)
-        self._unyielded = 0
+        self._receiver = MessageReceiver(masked=not client, max_message=MAX_MESSAGE, early=early)
+        self._asides: int | None = None  # what a stranger may send yet
+        if stranger:
+            self._receiver.max_message, self._asides = MAX_LOGIN_MESSAGE, _ASIDES
+        self._turn = 0  # what it took so far
         self._state = State.OPEN
         self._peer_closed = False  # the peer's close frame is here
         self._unreadable = False  # the peer broke RFC 6455: what follows can't be read, a close frame neither
@@ -89,27 +99,37 @@ class WebSocket:
     def receive(self) -> Buffer:
         """The next message; the buffer is valid until the next call.
 
-        Raises LinkClosed when the WebSocket ended, FrameError when the peer broke RFC 6455 (a close frame with the
-        error's code is on its way then).
+        Raises LinkClosed when the WebSocket ended, FrameError when the peer broke RFC 6455 or our bounds (a close
+        frame with the error's code is on its way then).
         """
         try:
             while True:
+                if self._turn >= _TURN:
+                    self._turn = 0
+                    give_way()
                 event = self._receiver.next_event()
                 if event is None:
                     self._fill()
-                elif event.opcode < Opcode.CLOSE:
+                    continue
+                self._turn += _FRAME
+                if event.opcode in (Opcode.BINARY, Opcode.TEXT):
                     if self._state is State.OPEN:
                         return event.payload
                 else:
-                    self._on_control(event.opcode, bytes(event.payload))
+                    self._on_aside(event.opcode, bytes(event.payload))
         except FrameError as error:
             self.close(error.code, error.reason)
             self._unreadable = True
             raise
 
-    def allow_messages(self, max_message: int) -> None:
-        """From now on messages of up to `max_message` bytes are taken."""
+    def charge(self, size: int) -> None:
+        """The last message made as much work as `size` more bytes of it."""
+        self._turn += size
+
+    def welcome(self, max_message: int) -> None:
+        """The peer is no stranger: from now on messages of up to `max_message` bytes are taken."""
         self._receiver.max_message = max_message
+        self._asides = None
 
     def _fill(self) -> None:
         while self._writer.backlog > _CONTROL_BACKLOG and not self._writer.finished.is_set():
@@ -125,17 +145,19 @@ class WebSocket:
             raise self._vanished("the connection ended without a close frame")
         self._receiver.received(count)
         self._heartbeat.on_received(count)
-        self._unyielded += count
-        if self._unyielded >= _YIELD:
-            self._unyielded = 0
-            gevent.sleep(0)
+        self._turn += count
 
     def _vanished(self, reason: str) -> LinkClosed:
         if self._state is State.OPEN:
             self._state = State.CLOSED
         return LinkClosed(CloseCode.ABNORMAL, self._failure or reason)
 
-    def _on_control(self, opcode: int, payload: bytes) -> None:
+    def _on_aside(self, opcode: int, payload: bytes) -> None:
+        """A control frame, or a part of a message."""
+        if self._asides is not None:
+            self._asides -= 1
+            if self._asides < 0:
+                raise FrameError(CloseCode.POLICY, f"more than {_ASIDES} frames of a stranger are no message")
         if opcode == Opcode.PING:
             self._writer.pong(payload)
         elif opcode == Opcode.CLOSE:
@@ -146,12 +168,17 @@ class WebSocket:
 
     # -- any greenlet may call these
 
+    @property
+    def takes_more(self) -> bool:
+        """Whether the peer keeps up with the control messages that it is sent; False from the close on."""
+        return self._state is State.OPEN and self._writer.backlog <= _CONTROL_BACKLOG
+
     def responsive(self, timeout: float) -> bool:
         """Whether the peer was heard lately, or is within `timeout` seconds; False from the close on.
 
         One that does not take what it is sent is not, however much it says.
         """
-        if self._state is not State.OPEN or self._writer.backlog > _CONTROL_BACKLOG:
+        if not self.takes_more:
             return False
         return self._heartbeat.responsive(timeout) and self._state is State.OPEN
 

@@ -29,6 +29,9 @@ ABSENCE: Final = 30.0
 MAX_TOKENS: Final = 1000
 """Connector tokens of one provider."""
 
+MAX_ALL_TOKENS: Final = 20_000
+"""Connector tokens of all providers of one reverse token: instances cost nothing to make up."""
+
 
 class Autonomy(Grant):
     """The grant of a reverse token whose providers manage their connector tokens. It has no port."""
@@ -132,6 +135,8 @@ class _Provider:
         if digest not in self._own:
             if len(self._own) >= MAX_TOKENS:
                 raise ConfigError(f"a provider may have {MAX_TOKENS} connector tokens")
+            if self._tokens.children(self._grant) >= MAX_ALL_TOKENS:
+                raise ConfigError(f"the providers of a token may have {MAX_ALL_TOKENS} connector tokens")
             if self._tokens.find(digest) is not None and not self._give_up(digest):
                 raise ConfigError("connector token already exists")
             self._own[digest] = self._tokens.add(

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import gevent
 from gevent.event import Event
 
 from linksocks.errors import Cause, DialError
@@ -27,6 +28,9 @@ _LOOK_AGAIN: Final = 1.0
 
 _FOR_PROGRAMS: Final = ("linksocks_", "probe:", "pong:")
 """Beginnings of log lines by which LinkSocks (Go) tells programs of abilities, or measures (PROTOCOL 4, 9)."""
+
+_LINE: Final = 1024
+"""Characters of a log line that are passed on."""
 
 
 class Group:
@@ -58,31 +62,35 @@ class Group:
 
     def pass_on(self, line: Log, author: Link) -> None:
         """Shows those of the other role what one has logged; not what is meant for the server itself."""
-        if not line.message.startswith(_FOR_PROGRAMS):
-            for link in self._connectors if author in self._providers else self._providers:
-                link.send(line)
+        if line.message.startswith(_FOR_PROGRAMS):
+            return
+        short = Log(line.level, line.message[:_LINE])
+        for link in self._connectors if author in self._providers else self._providers:
+            if link.takes_more:
+                link.send(short)
 
     def pick(self, timeout: float) -> Link:
         """The next provider that answers; waits `timeout` seconds for one. Raises DialError."""
         deadline = time.monotonic() + timeout
         while True:
             self._arrived.clear()
-            for link in self._in_turn():
-                if link.takes_channels and link.responsive(PROBE):
-                    return link
-            left = deadline - time.monotonic()
-            if left <= 0:
+            link = self._next_responsive(min(PROBE, deadline - time.monotonic()))
+            if link is not None:
+                return link
+            if time.monotonic() >= deadline:
                 raise DialError(Cause.NETWORK_UNREACHABLE, f"no provider was there for {timeout:g} s")
-            self._arrived.wait(min(left, _LOOK_AGAIN))
+            self._arrived.wait(min(deadline - time.monotonic(), _LOOK_AGAIN))
 
-    def _in_turn(self) -> Iterator[Link]:
-        """Each provider once. Whoever is looked at goes to the end of the queue, whatever comes of it."""
-        for _ in range(len(self._turns)):
-            if not self._turns:
-                return
-            link = self._turns[0]
-            self._turns.rotate(-1)
-            yield link
+    def _next_responsive(self, timeout: float) -> Link | None:
+        """The first in turn that was heard lately, or else the first to answer within `timeout` seconds."""
+        usable = [link for link in self._turns if link.takes_channels]
+        chosen = next((link for link in usable if link.responsive(0)), None)
+        if chosen is None and usable:
+            chosen = _first_to_answer(usable, timeout)
+        if chosen is not None and chosen in self._turns:  # it may have left meanwhile
+            self._turns.remove(chosen)
+            self._turns.append(chosen)
+        return chosen
 
     @property
     def providers(self) -> int:
@@ -112,6 +120,17 @@ def _present(
         del own[link]
         if _clients(own) != before:
             _tell(others, _clients(own))
+
+
+def _first_to_answer(links: list[Link], timeout: float) -> Link | None:
+    """All are asked at once: those that are half-open must not cost the time of those that are there."""
+    asking = {gevent.spawn(link.responsive, timeout): link for link in links}
+    for greenlet, link in asking.items():
+        greenlet.name = f"ask {link.name}"
+    try:
+        return next((asking[done] for done in gevent.iwait(asking, timeout=timeout) if done.value), None)
+    finally:
+        gevent.killall(list(asking), block=False)
 
 
 def _clients(links: dict[Link, bytes]) -> int:

@@ -88,6 +88,7 @@ class TokenTable:
         # so how long a look-up takes tells nothing about them.
         self._secret = secrets.token_bytes(32)
         self._tokens: dict[bytes, Token] = {}
+        self._children: dict[Grant, set[Token]] = {}
 
     def __iter__(self) -> Iterator[Token]:
         return iter(list(self._tokens.values()))
@@ -105,6 +106,8 @@ class TokenTable:
         """Accepts a token. Raises ConfigError."""
         self.check(spec)
         accepted = self._tokens[self._key(spec.fingerprint)] = Token(spec, grant, parent)
+        if parent is not None:
+            self._children.setdefault(parent, set()).add(accepted)
         return accepted
 
     def find(self, digest: str) -> Token | None:
@@ -118,15 +121,21 @@ class TokenTable:
             return None
         return token
 
+    def children(self, grant: Grant) -> int:
+        """How many tokens go with `grant`."""
+        return len(self._children.get(grant, ()))
+
     def named(self, name: str) -> Token | None:
         """The token that an operator calls so, by its text or by its label."""
         return self.find(token_hash(name)) or next((each for each in self if each.spec.label == name), None)
 
     def remove(self, token: Token) -> None:
         """Accepts `token` no more, nor those that it is the parent of, and ends what they let in."""
-        gone = [each for each in self if each is token or each.parent is token.grant]
+        gone = [token, *self._children.pop(token.grant, ())]
         for each in gone:
-            del self._tokens[self._key(each.spec.fingerprint)]
+            self._tokens.pop(self._key(each.spec.fingerprint), None)
+            if each.parent is not None:
+                self._children.get(each.parent, set()).discard(each)
         for each in gone:
             each.grant.stop()
             for link in list(each.links):

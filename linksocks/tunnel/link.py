@@ -121,7 +121,7 @@ class Link:
             **handlers,
         }
         self._log_lines = 0  # of the peer, since the last sweep
-        websocket.allow_messages(terms.max_message)
+        websocket.welcome(terms.max_message)
 
     # -- the reader
 
@@ -325,6 +325,11 @@ class Link:
         """Tells a peer that understands it to open no more channels here; those that there are go on."""
         if self.alive and self.terms.extensions.leave:
             self.send(m.Leaving())
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether the peer keeps up with what is not data; who does not gets nothing that can be left out."""
+        return self.alive and self._websocket.takes_more
 
     def responsive(self, timeout: float) -> bool:
         """Whether the peer was heard in the last seconds, or answers a ping within `timeout`; False once it ends."""

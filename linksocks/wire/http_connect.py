@@ -61,7 +61,8 @@ class HttpConnect:
             while isinstance(event := self._http.next_event(), h11.InformationalResponse):
                 pass
         except h11.RemoteProtocolError as error:
-            raise DialError(Cause.GENERAL, f"does not speak HTTP: {str(error)[:80]}") from error
+            # h11's own words quote the answer, and a proxy may send our credentials back.
+            raise DialError(Cause.GENERAL, "does not speak HTTP/1.1") from error
         if isinstance(event, h11.Response):
             self._answered(event.status_code)
         elif self._fed > _MAX_ANSWER:

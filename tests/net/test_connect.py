@@ -240,6 +240,18 @@ def test_another_host_needs_our_login_in_the_location(asked, query):
     assert len(heads) == 1
 
 
+def test_another_port_of_the_host_gets_nothing_of_the_users():
+    first: list[str] = []
+    second: list[str] = []
+    with (
+        server(accepted, second) as other,
+        server(redirecting(f"ws://127.0.0.1:{other}/socket"), first) as port,
+    ):
+        open_(f"ws://127.0.0.1:{port}/socket", handshake=SECRETS).websocket.finish()
+    assert "X-Secret: s" in first[0]
+    assert "X-Secret" not in second[0]
+
+
 def test_another_host_gets_the_login_of_the_location_and_nothing_of_the_users():
     heads: list[str] = []
     location = f"ws://localhost:{{port}}/socket?token={HASH}&node=2"

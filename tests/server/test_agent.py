@@ -183,3 +183,10 @@ def test_who_logs_too_much_is_not_heard() -> None:
         far.send(*[m.Log("info", "spam")] * 1000)
         far.fence()
         assert len(near.fence()) == 20
+
+
+def test_what_is_logged_is_passed_on_cut_short() -> None:
+    with switching() as server, provider(server) as far, connector(server) as near:
+        assert [count(far), count(near), count(far)] == [0, 1, 1]
+        near.send(m.Log("info", "x" * 250_000))
+        assert far.expect(m.Log) == m.Log("info", "x" * 1024)

@@ -132,6 +132,15 @@ def test_one_that_an_operator_has_removed_can_be_added_again() -> None:
             pass
 
 
+def test_there_is_a_limit_for_all_providers_of_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(autonomy, "MAX_ALL_TOKENS", 2)
+    with autonomous() as server, provider(server) as one, provider(server, b"2" * 16) as two:
+        assert [asked(hand, token, ADD).success for hand, token in ((one, "a"), (two, "b"))] == [True, True]
+        assert "may have 2" in asked(two, "c", ADD).error
+        asked(one, "a", REMOVE)
+        assert asked(two, "c", ADD).success
+
+
 class TestAProviderThatLeaves:
     def test_finds_its_tokens_and_connectors_when_it_comes_back(self) -> None:
         with autonomous() as server:

@@ -173,6 +173,22 @@ class TestProviders:
             for _ in range(2):  # a hand answers pings while it reads, and the first one never does
                 end(lively, *served(port, lively))
 
+    def test_many_that_do_not_answer_cost_no_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """All links of a frozen client are asked at once: one after another they would take a minute and more."""
+        monkeypatch.setattr(groups, "PROBE", 3600.0)
+        with lending() as (server, port), ExitStack() as stack:
+            for n in range(8):
+                stack.enter_context(provider(server, bytes([n]) * 16))
+            with provider(server, b"lively lively ly") as lively:
+                end(lively, *served(port, lively))
+
+    def test_a_wait_ends_when_it_is_to_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(groups, "PROBE", 3600.0)
+        monkeypatch.setattr(grants, "APPLICATION_WAIT", 0.05)
+        with lending() as (server, port), provider(server), pytest.raises(socks.SocksRefused) as refused:
+            application(port, 80)
+        assert refused.value.reply == 3
+
     def test_one_that_leaves_has_no_turn(self) -> None:
         """Ours say so before they stop; those that there are may end."""
         with lending() as (server, port), provider(server) as stays, provider(server, b"2" * 16) as leaves:

@@ -84,3 +84,12 @@ def test_no_token_is_shown():
 def test_the_keys_of_two_tables_differ():
     one, two = TokenTable(), TokenTable()
     assert one._key("x") != two._key("x")
+
+
+def test_children_are_counted():
+    table = TokenTable()
+    parent = table.add(forward("parent"), Grant())
+    child = table.add(forward("child"), Grant(), parent.grant)
+    assert (table.children(parent.grant), table.children(child.grant)) == (1, 0)
+    table.remove(child)
+    assert table.children(parent.grant) == 0

@@ -133,3 +133,12 @@ def test_cuts_change_nothing(cut, early):
     machine = fed(answer, cut)
     assert machine.done
     assert early.startswith(machine.leftover)
+
+
+def test_nothing_of_the_answer_is_repeated() -> None:
+    """A proxy may send our own credentials back, and errors go to logs and to the other side."""
+    machine = HttpConnect("target", 80, "joe", "s3cret")
+    secret = base64.b64encode(b"joe:s3cret")
+    with pytest.raises(DialError) as caught:
+        machine.feed(b"Basic " + secret + b"\r\n\r\n")
+    assert str(caught.value) == "does not speak HTTP/1.1"
