@@ -96,6 +96,7 @@ class ClientRole:
     def stop(self, grace: float) -> None:
         """Closes the SOCKS port, gives connections `grace` seconds to end, then closes all links with 1001."""
         if self._inbound is not None:
+            self._inbound.close()  # at once: another client may want the port
             self._links.stop(grace, self._inbound)
             self.pages.stop()
             self._resolver.close()

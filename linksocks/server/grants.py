@@ -115,7 +115,7 @@ class Reverse(Grant):
         if self._open:
             inbound.start()
             log.info("applications' port %s is open instead of %s", inbound.port, self.port)
-        self._inbound.drain(0)
+        self._inbound.close()
         self._ports.leave(self.port, self._owner)
         self._former = [each for each in (*self._former, self._inbound) if each.connections]
         self._inbound, self._asked = inbound, port

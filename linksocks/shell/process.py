@@ -58,8 +58,9 @@ class Process:
 
     def start(self) -> None:
         """Starts all roles. Raises the first error of any, and the rest was not started."""
-        for section in self._roles:
-            self._start(section)
+        for section in list(self._roles):
+            if not self._stopping:
+                self._start(section)
 
     def wait(self) -> None:
         """Until `stop`. Raises the error with which the server or the last client ended by itself."""

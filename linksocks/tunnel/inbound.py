@@ -100,9 +100,13 @@ class Inbound:
         listen(self._listener)
         self._server.start()
 
+    def close(self) -> None:
+        """Closes the port. Who is in stays."""
+        self._server.close()
+
     def drain(self, timeout: float) -> None:
         """Closes the port, and waits `timeout` seconds at most for the last byte of connections with a channel."""
-        self._server.close()
+        self.close()
         self._busy.join(timeout)
 
     def stop(self) -> None:

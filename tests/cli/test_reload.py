@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,16 @@ def works(port: int, login: tuple[str, str] | None = None) -> None:
 
 def descriptors(process: Process) -> int:
     return len(os.listdir(f"/proc/{process.pid}/fd"))
+
+
+def post_reload(port: int) -> tuple[int, dict[str, object]]:
+    """What the API answers."""
+    api = HTTPConnection("127.0.0.1", port, timeout=20)
+    api.request("POST", "/api/reload", headers={"X-API-Key": "key"})
+    response = api.getresponse()
+    answer = response.status, json.loads(response.read())
+    api.close()
+    return answer
 
 
 class Download:
@@ -330,6 +341,21 @@ class TestReload:
             said = json.loads(process.wait_line(r'^\{.*"reload: logs: changed: .*')[0])
             assert said["message"] == "reload: logs: changed: debug, log-format"
             process.wait_line(r"^\{.*reload: done")
+
+    def test_through_the_api(self, ini: IniFile) -> None:
+        ini.write("[server]\nws_host = 127.0.0.1\nws_port = 0\napi_key = key\n[token:a]\ntoken = a\n")
+        with running(ini, "server") as process:
+            port = int(process.wait_line(r"listening on 127\.0\.0\.1:(\d+)")[1])
+            ini.replace(("[token:a]\ntoken = a", "[token:b]\ntoken = b"))
+            assert post_reload(port) == (
+                200,
+                {"success": True, "changed": ["token:a: removed", "token:b: added"]},
+            )
+            ini.replace(("token = b", "tokn = b"))
+            status, answer = post_reload(port)
+            assert status == 409
+            assert "tokn: [token:b] has no such setting; did you mean token?" in json.dumps(answer)
+            process.wait_line("reload: nothing was changed")
 
     def test_without_a_file_it_is_one_line(self) -> None:
         with linksocks("server", "-H", "127.0.0.1", "-P", "0", "-t", "x") as process:
