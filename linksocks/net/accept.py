@@ -25,13 +25,13 @@ from gevent.pywsgi import Input, WSGIHandler, WSGIServer, _InvalidClientInput  #
 from geventwebsocket.handler import WebSocketHandler
 
 from linksocks.net.certificate import Certificate
-from linksocks.net.greenlets import name_current, within
+from linksocks.net.greenlets import give_way, name_current, within
 from linksocks.net.handshakes import accept_tls
 from linksocks.net.listen import PatientAccept
 from linksocks.net.lobby import Lobby
 from linksocks.net.sockets import cut, shown
 from linksocks.net.tls import end_tls
-from linksocks.net.websocket import MAX_LOGIN_MESSAGE, WebSocket
+from linksocks.net.websocket import WebSocket
 from linksocks.wire.extensions import HEADER, Extensions, parse_extensions
 
 REQUEST_TIMEOUT: Final = 20.0
@@ -220,7 +220,7 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]
         self.close_connection = True
         with within(_LINGER), contextlib.suppress(OSError):
             while self.socket.recv(MAX_BODY):
-                gevent.sleep(0)  # a client that sends without end must not hold up the hub
+                give_way()  # a client that sends without end must not hold up the hub
 
     def upgrade_websocket(self) -> list[bytes] | None:
         """As gevent-websocket, which fails on a key that is no base64 and answers with `str` bodies."""
@@ -265,7 +265,7 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]
         self.environ["wsgi.websocket"] = self.websocket = None
         query = {name: values[0] for name, values in parse_qs(self.environ["QUERY_STRING"]).items()}
         websocket = WebSocket(
-            self.socket, client=False, name=self._peer(), early=self._early(), max_message=MAX_LOGIN_MESSAGE
+            self.socket, client=False, name=self._peer(), early=self._early(), stranger=True
         )
         try:
             admitted = partial(self.server.lobby.leave, self.client_address)

@@ -15,11 +15,11 @@ import os
 import socket as stdlib_socket
 from typing import Final, TypeAlias
 
-import gevent
 from gevent import socket
 
 from linksocks.errors import Cause, DialError
 from linksocks.net.drops import Drops
+from linksocks.net.greenlets import give_way
 from linksocks.net.judge import Judge, Verdict
 from linksocks.net.names import Names
 from linksocks.net.permit import BLOCKED_TEXT, allowed
@@ -68,7 +68,7 @@ class UdpSocket:
         self._unyielded += 1
         if self._unyielded >= _UNYIELDED:
             self._unyielded = 0
-            gevent.sleep(0)
+            give_way()
         payload, source = self._sock.recvfrom(MAX_DATAGRAM)
         return payload, with_port(source, source[1])
 

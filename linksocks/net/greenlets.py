@@ -1,4 +1,4 @@
-"""Greenlets with names, and blocks with deadlines: what gevent has no short word for."""
+"""Greenlets with names, turns, and blocks with deadlines: what gevent has no short word for."""
 
 from __future__ import annotations
 
@@ -29,6 +29,20 @@ def name_current(name: str) -> None:
     current = gevent.getcurrent()
     if isinstance(current, gevent.Greenlet):
         current.name = name
+
+
+def give_way() -> None:
+    """Lets all others run: those that can, and those for which I/O or a timer has come meanwhile.
+
+    gevent.sleep(0) is not enough: up to 50 of them come back before the loop looks at its sockets. This is one round
+    of the loop, and costs 2 us where that costs 1.
+    """
+    hub = gevent.get_hub()
+    timer = hub.loop.timer(0)
+    try:
+        hub.wait(timer)
+    finally:
+        timer.close()
 
 
 def within(seconds: float) -> gevent.Timeout:

@@ -10,10 +10,9 @@ import sys
 import termios
 from typing import Final
 
-import gevent
 from gevent import socket
 
-from linksocks.net.greenlets import within
+from linksocks.net.greenlets import give_way, within
 
 _READ: Final = 64 * 1024
 
@@ -35,7 +34,7 @@ def end_politely(sock: socket.socket, timeout: float) -> None:
     with within(timeout), contextlib.suppress(OSError):
         sock.shutdown(stdlib_socket.SHUT_WR)
         while sock.recv(_READ):
-            gevent.sleep(0)  # a socket that always has more would hold up the hub, the timeout's timer too
+            give_way()  # a socket that always has more would hold up the hub, the timeout's timer too
 
 
 def cut(sock: socket.socket) -> None:

@@ -12,13 +12,12 @@ import os
 import socket as stdlib_socket
 from typing import Final
 
-import gevent
 from gevent import socket
 
 from linksocks.errors import Cause, DialError, SocksError
 from linksocks.net.datagrams import UdpSocket
 from linksocks.net.drops import Drops
-from linksocks.net.greenlets import spawn
+from linksocks.net.greenlets import give_way, spawn
 from linksocks.wire.mask import Buffer
 from linksocks.wire.socks5_datagram import pack_datagram, parse_datagram
 
@@ -80,5 +79,5 @@ class UpstreamDatagrams:
     def _until_closed(self) -> None:
         with contextlib.suppress(OSError):
             while self._control.recv(_READ):
-                gevent.sleep(0)  # a proxy that always says something would hold up the hub
+                give_way()  # a proxy that always says something would hold up the hub
         self._socket.close()

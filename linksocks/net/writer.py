@@ -32,7 +32,7 @@ from gevent import socket
 from gevent.event import Event
 from gevent.ssl import SSLSocket
 
-from linksocks.net.greenlets import spawn
+from linksocks.net.greenlets import give_way, spawn
 from linksocks.wire.frames import FrameWriter, Opcode
 from linksocks.wire.mask import Buffer
 
@@ -195,7 +195,7 @@ class Writer:
                 if batch:
                     self._transmit(batch)
                     if self._waiting():
-                        gevent.sleep(0)
+                        give_way()
                 elif self._closing and self._close is None:
                     return
                 else:

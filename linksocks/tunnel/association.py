@@ -23,13 +23,12 @@ import logging
 import socket as stdlib_socket
 from typing import Final
 
-import gevent
 from gevent import socket
 
 from linksocks.errors import Cause, DialError, SocksError
 from linksocks.net.datagrams import SockAddr, UdpSocket, with_port
 from linksocks.net.drops import Drops
-from linksocks.net.greenlets import spawn
+from linksocks.net.greenlets import give_way, spawn
 from linksocks.net.sockets import shown
 from linksocks.tunnel.datagrams import MAX_QUEUED, DatagramChannel
 from linksocks.tunnel.gate import Gate
@@ -94,7 +93,7 @@ class _Association:
             # An end with a reset is an end.
             with contextlib.suppress(OSError):
                 while self._control.recv(_READ):
-                    gevent.sleep(0)  # the RFC has no use for it; who floods us must not hold up the hub
+                    give_way()  # the RFC has no use for it; who floods us must not hold up the hub
             self._read_rest()
         finally:
             if self._judged is not None:

@@ -23,6 +23,7 @@ from linksocks.net.writer import Source
 from linksocks.tunnel.channel import Channel
 from linksocks.tunnel.datagrams import DatagramChannel
 from linksocks.tunnel.limits import CHANNEL_IDLE, Account
+from linksocks.tunnel.patience import LinkPatience
 from linksocks.tunnel.terms import Terms
 from linksocks.wire import messages as m
 from linksocks.wire.codec import pack, parse, tcp_data, version_of
@@ -100,6 +101,7 @@ class Link:
         self.name = websocket.name
         self._websocket = websocket
         self.alive = True
+        self.patience = LinkPatience()
         self._peer_leaves = False
         self._acceptor = acceptor
         self._channels: dict[m.ChannelId, AnyChannel] = {}

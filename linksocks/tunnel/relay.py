@@ -29,7 +29,7 @@ from gevent import socket
 from gevent.event import Event
 
 from linksocks.errors import ChannelError
-from linksocks.net.greenlets import Greenlet, spawn, within
+from linksocks.net.greenlets import Greenlet, give_way, spawn, within
 from linksocks.net.sockets import reset_when_closed, unsent
 from linksocks.tunnel.backlog import Backlog
 from linksocks.tunnel.channel import Channel, End
@@ -121,7 +121,7 @@ class Relay:
                     raise
                 # An orderly end: what came before it may be on its way to the socket still.
                 self._refused = True
-                gevent.sleep(0)  # an application that floods us must not hold up the hub
+                give_way()  # an application that floods us must not hold up the hub
             data = self._read(sock)
         if self._unwritable:
             raise ConnectionResetError(errno.ECONNRESET, self._unwritable)

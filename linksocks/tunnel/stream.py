@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
-import gevent
 from gevent.event import Event
 
 from linksocks.errors import ChannelError
-from linksocks.net.greenlets import Greenlet, spawn_later
+from linksocks.net.greenlets import Greenlet, give_way, spawn_later
 from linksocks.tunnel.channel import Channel, End
 from linksocks.tunnel.relay import LINGER, STALLED
 from linksocks.wire.mask import Buffer
@@ -43,7 +42,7 @@ class Stream:
         if self._read:
             self._channel.consumed(self._read)
             self._read = 0
-            gevent.sleep(0)  # a whole window for an application that takes all would hold up the hub
+            give_way()  # a whole window for an application that takes all would hold up the hub
         before = None
         while not (self._waiting or self._end or self._broken):
             self._news.clear()

@@ -37,13 +37,17 @@ _OPCODES = frozenset(Opcode)
 
 
 class Event(NamedTuple):
-    """A whole message (TEXT or BINARY) or a control frame.
+    """A whole message (TEXT or BINARY), a control frame, or FRAGMENT.
 
     `payload` may be a view of the receiver's buffer: it is valid until the next call of `buffer()`.
     """
 
     opcode: int
     payload: Buffer
+
+
+FRAGMENT: Final = Event(Opcode.CONTINUATION, b"")
+"""A frame that did not end its message. It is told of so that a caller can count: a peer may send any number."""
 
 
 class _Frame(NamedTuple):
@@ -94,29 +98,26 @@ class MessageReceiver:
             self._end += count
 
     def next_event(self) -> Event | None:
-        """The next message or control frame, or None when more bytes are needed. Raises FrameError."""
+        """The next event, or None when more bytes are needed. Raises FrameError."""
         if self._head is None and self._message is None:
             if self._start == self._end:
                 return None
             event = self._short_message()
             if event is not None:
                 return event
-        while True:
-            head = self._head
+        head = self._head
+        if head is None:
+            head = self._read_head()
             if head is None:
-                head = self._read_head()
-                if head is None:
-                    return None
-                self._check(head)
-                self._start += head.header
-                self._head = head
-            payload = self._read_payload(head)
-            if payload is None:
                 return None
-            self._head = None
-            event = self._complete(head, payload)
-            if event is not None:
-                return event
+            self._check(head)
+            self._start += head.header
+            self._head = head
+        payload = self._read_payload(head)
+        if payload is None:
+            return None
+        self._head = None
+        return self._complete(head, payload)
 
     def _short_message(self) -> Event | None:
         """The hot path: a binary message in one frame of less than 64 KiB that is here whole. None for all else."""
@@ -228,17 +229,17 @@ class MessageReceiver:
         self._large_filled = here
         self._start += here
 
-    def _complete(self, head: _Frame, payload: Buffer) -> Event | None:
-        """The event that a whole frame makes, or None where it is a fragment before the last."""
+    def _complete(self, head: _Frame, payload: Buffer) -> Event:
+        """The event that a whole frame makes."""
         if head.opcode >= Opcode.CLOSE:
             return Event(head.opcode, bytes(payload))
         if self._message is None:
             if head.fin:
                 return Event(head.opcode, payload)
             self._message, self._message_opcode = bytearray(payload), head.opcode
-            return None
+            return FRAGMENT
         self._message += payload
         if not head.fin:
-            return None
+            return FRAGMENT
         message, self._message = self._message, None
         return Event(self._message_opcode, message)

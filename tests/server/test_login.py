@@ -10,7 +10,7 @@ import pytest
 from gevent import socket
 
 from linksocks.errors import AuthError, LinkClosed, LinkError, ListenError
-from linksocks.net.accept import MAX_LOGIN_MESSAGE, Accepted
+from linksocks.net.accept import Accepted
 from linksocks.net.websocket import WebSocket
 from linksocks.server import login as module
 from linksocks.server.login import log_in
@@ -60,7 +60,7 @@ def ends() -> Iterator[tuple[WebSocket, RawPeer]]:
     """The server's WebSocket, and the client by hand."""
     with gevent.Timeout(20, AssertionError("not done in 20 s")), nothing_left():
         ours, theirs = socket.socketpair()
-        websocket = WebSocket(ours, client=False, name="client", max_message=MAX_LOGIN_MESSAGE)
+        websocket = WebSocket(ours, client=False, name="client", stranger=True)
         yield websocket, RawPeer(theirs, masking=True)
         theirs.close()
         websocket.finish()
