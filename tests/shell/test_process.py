@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gc
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.shell.plan import Plan, plan_of
 from linksocks.shell.process import Process
+from linksocks.tunnel.inbound import Inbound
 from tests.support.processes import free_port
 from tests.support.roles import by_hand
 from tests.support.targets import refusing_port
@@ -79,6 +81,12 @@ def is_open(port: int) -> bool:
     except ConnectionRefusedError:
         return False
     return True
+
+
+def wait_until(what: Callable[[], bool]) -> None:
+    with gevent.Timeout(10):
+        while not what():
+            gevent.sleep(0.01)  # the pace of the polling, not what is waited for
 
 
 SERVER = "[server]\nws_host = 127.0.0.1\nws_port = 0\ngrace = 0\n"
@@ -149,6 +157,22 @@ class TestTokens:
                 assert it.reload((f"port = {here}", f"port = {there}")) == ["token:r: changed: port"]
                 assert is_open(there)
                 assert not is_open(here)
+            gc.collect()
+            assert len([thing for thing in gc.get_objects() if type(thing) is Inbound]) == 1
+
+    def test_what_a_token_s_clients_share_is_made_anew_with_its_limits_only(self, file: Running) -> None:
+        text = REVERSE.format(free_port()) + "rate_limit = 1M\n"
+        with running(file, SERVER + text) as it:
+            token = it.server.controls.tokens.named("r")
+            assert token is not None
+            with by_hand(it.server, "r", reverse=True):
+                before = token.rates
+                assert before is not None
+                it.reload(("token = r", "token = r\nusername = me\npassword = p"))
+                assert token.rates is before
+                it.reload(("1M", "2M"))
+                assert token.rates is None  # until the next client
+                assert token.spec.limits.rate == 2 * 1024 * 1024
 
 
 class TestRoles:
@@ -164,6 +188,19 @@ class TestRoles:
                     len(it.reload(("client:three", "client:one"), ("a\nsocks", "a\nthreads = 2\nsocks"))) == 3
                 )
                 assert len(it.reload(("threads = 2\n", ""))) == 2
+
+    def test_a_provider_of_its_own_tokens_ends_before_the_next_one_begins(self, file: Running) -> None:
+        port = free_port()
+        server = (
+            SERVER.replace("ws_port = 0", f"ws_port = {port}") + "[token:n]\ntype = autonomy\ntoken = n\n"
+        )
+        provider = f"[provider]\nurl = ws://127.0.0.1:{port}\ntoken = n\nconnector_token = c\ngrace = 0\n"
+        with running(file, server + provider) as it:
+            wait_until(lambda: it.server.controls.tokens.named("c") is not None)
+            before = it.server.controls.tokens.named("c")
+            assert it.reload(("url =", "threads = 2\nurl =")) == ["provider: ended and begun anew: threads"]
+            wait_until(lambda: it.server.controls.tokens.named("c") not in (None, before))
+            assert "provider" in it.process.roles
 
     def test_a_server_may_come_and_go(self, file: Running) -> None:
         port = free_port()
@@ -185,9 +222,7 @@ class TestRoles:
             with running(
                 other, CLIENT.format("one", port, "a", 0) + CLIENT.format("two", port, "x", 0)
             ) as it:
-                with gevent.Timeout(10):
-                    while len(it.process.roles) == 2:
-                        gevent.sleep(0.01)
+                wait_until(lambda: len(it.process.roles) == 1)
                 assert list(it.process.roles) == ["client:one"]
                 server.reload(("token = a", "token = b"))
                 with gevent.Timeout(10), pytest.raises(AuthError):
