@@ -21,7 +21,8 @@ from linksocks.shell.process import Process
 from linksocks.tunnel.inbound import Inbound
 from tests.support.processes import free_port
 from tests.support.roles import by_hand
-from tests.support.targets import refusing_port
+from tests.support.targets import EchoTarget, refusing_port
+from tests.support.tunnels import application
 
 MADE = Secret("made")
 
@@ -190,17 +191,28 @@ class TestRoles:
                 assert len(it.reload(("threads = 2\n", ""))) == 2
 
     def test_a_provider_of_its_own_tokens_ends_before_the_next_one_begins(self, file: Running) -> None:
-        port = free_port()
+        port, socks_port = free_port(), free_port()
         server = (
             SERVER.replace("ws_port = 0", f"ws_port = {port}") + "[token:n]\ntype = autonomy\ntoken = n\n"
         )
-        provider = f"[provider]\nurl = ws://127.0.0.1:{port}\ntoken = n\nconnector_token = c\ngrace = 0\n"
-        with running(file, server + provider) as it:
+        provider = f"[provider]\nurl = ws://127.0.0.1:{port}\ntoken = n\nconnector_token = c\ngrace = 300ms\n"
+        connector = CLIENT.format("one", port, "c", socks_port).replace("client:one", "connector")
+        with EchoTarget() as echo, running(file, server + provider) as it:
             wait_until(lambda: it.server.controls.tokens.named("c") is not None)
-            before = it.server.controls.tokens.named("c")
-            assert it.reload(("url =", "threads = 2\nurl =")) == ["provider: ended and begun anew: threads"]
-            wait_until(lambda: it.server.controls.tokens.named("c") not in (None, before))
+            assert it.reload((server, server + connector)) == ["connector: added"]
+            wait_until(lambda: is_open(socks_port))
+            app = application(socks_port, echo.port)  # holds the provider for its grace
+            assert it.reload(("300ms", "300ms\nthreads = 2")) == ["provider: ended and begun anew: threads"]
+            app.close()
+            wait_until(lambda: it.server.controls.tokens.named("c") is not None)
             assert "provider" in it.process.roles
+
+    def test_a_port_for_metrics_is_free_before_the_next_one_begins(self, file: Running) -> None:
+        client = CLIENT.format("one", 1, "a", 0) + f"metrics_address = 127.0.0.1:{free_port()}\n"
+        with running(file, client) as it:
+            assert it.reload(("grace = 0", "threads = 2")) == [
+                "client:one: ended and begun anew: grace, threads"
+            ]
 
     def test_a_server_may_come_and_go(self, file: Running) -> None:
         port = free_port()
