@@ -324,7 +324,8 @@ def _link(
         link.send(manage(message))
 
     def on_log(message: m.Log) -> None:
-        if link.show(message) and group is not None:
+        link.show(message)
+        if group is not None:
             group.pass_on(message, link)
 
     link = Link(websocket, terms, acceptor, {m.Connector.type: on_connector, m.Log.type: on_log}, account)

@@ -161,12 +161,17 @@ class Link:
             return
         version_of(raw)
         handler = self._handlers.get(raw[1])
-        nobodys = raw[1] == m.Data.type and len(raw) >= 19 and bytes(raw[3:19]) not in self._channels
-        if handler is None or nobodys:
-            return  # nobody wants it: it is not worth unpacking, let alone ending the link for
+        if handler is None or not self._wants(raw):
+            return  # it is not worth unpacking, let alone ending the link for
         message = parse(raw)
         log.log(TRACE, "%s: received %r", self.name, message)
         handler(message)
+
+    def _wants(self, raw: Buffer) -> bool:
+        """Whether there is somebody for a message that has a handler."""
+        if raw[1] == m.Log.type:
+            return self._log_lines < _LOG_LINES
+        return raw[1] != m.Data.type or len(raw) < 19 or bytes(raw[3:19]) in self._channels
 
     def _on_connect(self, message: m.Connect) -> None:
         known = self._channels.get(message.channel)
@@ -242,13 +247,10 @@ class Link:
         if channel is not None:
             channel.on_disconnect(message.error)
 
-    def show(self, message: m.Log) -> bool:
-        """Puts a line of the peer into our log. False when it has said too much of late, and this is left out."""
+    def show(self, message: m.Log) -> None:
+        """Puts a line of the peer into our log; a peer that has said too much of late is not asked here."""
         self._log_lines += 1
-        if self._log_lines > _LOG_LINES:
-            return False
         log.log(_LEVELS.get(message.level, logging.INFO), "%s says: %.200r", self.name, message.message)
-        return True
 
     # -- channels
 

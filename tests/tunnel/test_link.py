@@ -85,6 +85,14 @@ def test_a_log_message_is_logged_as_one_line(caplog: pytest.LogCaptureFixture) -
     ]
 
 
+def test_lines_beyond_what_is_logged_are_not_even_parsed(caplog: pytest.LogCaptureFixture) -> None:
+    with Peer("ours", client=False) as peer, caplog.at_level(logging.INFO, "linksocks"):
+        peer.send(*[m.Log("info", "x")] * 20)
+        peer.send_raw(bytes((1, m.Log.type)) + b"malformed")
+        peer.fence()
+    assert len(caplog.records) == 20
+
+
 def test_a_side_that_does_not_dial_refuses() -> None:
     with Peer("ours", client=False) as peer:
         peer.send(m.Connect(A, "127.0.0.1", 80))
