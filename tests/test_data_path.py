@@ -66,10 +66,10 @@ _FOREIGN = (
     "import sys\n"
     "from linksocks.cli import main\n"
     "from linksocks.client import role\n"
-    "from linksocks.tunnel import channel\n"
+    "from linksocks.tunnel import patience\n"
     "from linksocks.wire.extensions import Extensions\n"
     "role.Extensions = lambda **_: Extensions()\n"
-    "channel.PATIENCE = 1.0\n"
+    "patience.PATIENCE = 1.0\n"
     "sys.exit(main())\n"
 )
 """Our client, as little patient, and as if it spoke to a foreign server."""

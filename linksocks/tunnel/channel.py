@@ -6,7 +6,8 @@ chunk at most that waits to be sent; the sink holds what its socket has not take
 **Flow control.** With the flow extension, each side sends at most the window that the other granted, counted in total
 bytes since the channel began. The receiver grants more as its sink consumes, and a larger window while the sink keeps
 up, so a slow consumer stops its own producer and nobody else. A foreign peer has no credits: when its channel's
-backlog is full, the link's reader waits, PATIENCE at most, and then this one channel is closed with an error.
+backlog is full, the link's reader waits as long as tunnel.patience allows, and then this one channel is broken. All
+channels of a link together hold it up for PATIENCE in a minute at most, those that keep up not counted.
 
 **Rates.** What is sent waits for its rate as for credit. What is received counts when it was consumed: the grant for
 more comes later, so the producer is slowed. A foreign peer can only be slowed with its whole link.
@@ -25,6 +26,7 @@ Disconnect came, clean                      both          the sink: End.CLOSED
 Disconnect came, any other                  both, broken  the sink: reset
 `abort()`, `fail()`                         both, broken  the peer: Disconnect with the reason; by `fail` the sink
 the link is lost                            both, broken  the sink: reset
+full too long, see tunnel.patience          both, broken  the peer: Disconnect with the reason; the sink: reset
 =========================================== ============= ===============================================
 
 From `close` on nothing more is delivered. A channel that has ended in both directions is forgotten by its carrier at
@@ -44,6 +46,7 @@ from gevent.event import AsyncResult, Event
 from linksocks.errors import Cause, ChannelError, DialError, MessageError
 from linksocks.tunnel.causes import cause_of
 from linksocks.tunnel.limits import Account
+from linksocks.tunnel.patience import ChannelPatience, LinkPatience
 from linksocks.tunnel.rate import Throttle
 from linksocks.tunnel.terms import Terms
 from linksocks.wire.codec import data_header
@@ -58,10 +61,6 @@ from linksocks.wire.messages import (
     EndOfStream,
     Message,
 )
-
-PATIENCE: Final = 10.0
-"""Seconds for which a full channel of a peer without flow control may hold up the reading of its link: without a byte
-consumed, or in all while other channels wait. A sink that has caught up begins anew."""
 
 HASTE: Final = 0.005
 """Seconds between the ConnectResponse and the first Data to a peer that would lose it; 1 ms was enough in 3 of 3."""
@@ -99,6 +98,7 @@ class Carrier(Protocol):
 
     account: Account
     terms: Terms
+    patience: LinkPatience
     alive: bool
 
     @property
@@ -139,7 +139,7 @@ class Channel:
         self._reported = 0  # of _consumed, what the peer knows
         self._incoming_ended = False
         self._slack: Event | None = None  # set when the sink consumed something; only while the reader waits
-        self._patience = PATIENCE  # what is left of it
+        self._patience = ChannelPatience(carrier.patience, lambda: self._consumed)
 
         self.pauses = 0
         """How often it had something to send and no credit, or held up its link."""
@@ -244,7 +244,7 @@ class Channel:
         if self._slack is not None:
             self._slack.set()
         if self._consumed == self._received:
-            self._patience = PATIENCE
+            self._patience.renew()
 
     def grant(self) -> None:
         """Lets the peer send more, if it is time to."""
@@ -336,7 +336,7 @@ class Channel:
             self.on_lost(answer.error)
 
     def on_data(self, payload: Buffer) -> None:
-        """More of the stream. Waits where the peer has no flow control and the sink is slow, see PATIENCE."""
+        """More of the stream. Waits where the peer has no flow control and the sink is slow."""
         if self._broken or self._incoming_ended:
             return
         self._received += len(payload)
@@ -396,19 +396,13 @@ class Channel:
         self._slack = None
 
     def _wait_for_sink(self) -> None:
-        """Holds up the link until the sink has made room; see PATIENCE."""
+        """Holds up the link until the sink has made room; see tunnel.patience."""
         self.pauses += 1
         slack = self._slack = Event()
         while self._received - self._consumed > self._window and not (self._broken or self._incoming_ended):
             slack.clear()
-            before, crowded = time.monotonic(), self._carrier.crowded
-            moved = slack.wait(self._patience)
-            if crowded:
-                self._patience -= time.monotonic() - before
-            if not moved or self._patience <= 0:
-                self.fail(
-                    f"the application took too little for {PATIENCE:g} s and the peer has no flow control"
-                )
+            if not self._patience.wait(slack, crowded=self._carrier.crowded):
+                self.fail("the application took too little, and the peer has no flow control")
         self._slack = None
 
     # -- ending

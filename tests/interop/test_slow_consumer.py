@@ -30,8 +30,8 @@ SLOW = 400_000
 _OURS = (
     "import sys\n"
     "from linksocks.cli import main\n"
-    "from linksocks.tunnel import channel\n"
-    f"channel.PATIENCE = {PATIENCE}\n"
+    "from linksocks.tunnel import patience\n"
+    f"patience.PATIENCE = {PATIENCE}\n"
     "sys.exit(main())\n"
 )
 

@@ -9,7 +9,7 @@ import pytest
 from gevent.event import Event
 
 from linksocks.errors import Cause, ChannelError, DialError
-from linksocks.tunnel import channel as channels
+from linksocks.tunnel import patience
 from linksocks.tunnel.channel import Channel, End
 from linksocks.tunnel.terms import FIRST_WINDOW
 from linksocks.wire import messages as m
@@ -75,8 +75,10 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
-        monkeypatch.setattr(channels, "time", SimpleNamespace(monotonic=lambda: self.now))
-        monkeypatch.setattr(channels, "PATIENCE", 3600)
+        monkeypatch.setattr(patience, "time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr(patience, "PATIENCE", 3600)
+
+        monkeypatch.setattr(patience, "REGAIN", 1e9)
 
     def trickle(self, sink: Slow) -> None:
         """The sink takes its time for one byte."""
@@ -228,7 +230,7 @@ class TestReceivingWithFlow:
 
 class TestReceivingWithoutFlow:
     def test_a_full_channel_alone_is_closed_after_a_while(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(channels, "PATIENCE", 0.1)
+        monkeypatch.setattr(patience, "PATIENCE", 0.1)
         with opened("foreign", max_window=KIB) as (peer, full, full_sink):
             other, sink = connected(peer)
             peer.send(m.Data(full.id, bytes(KIB)), m.Data(other.id, b"before"))
@@ -244,7 +246,7 @@ class TestReceivingWithoutFlow:
             other.abort("over")
 
     def test_a_full_channel_goes_on_once_its_sink_consumes(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(channels, "PATIENCE", 3600)
+        monkeypatch.setattr(patience, "PATIENCE", 3600)
         with opened("foreign", max_window=KIB) as (peer, channel, sink):
             peer.send(m.Data(channel.id, bytes(KIB)), m.Data(channel.id, b"x"), m.Data(channel.id, b"y"))
             sink.until(KIB + 1)
@@ -286,6 +288,7 @@ class TestReceivingWithoutFlow:
 
     def test_a_sink_that_caught_up_gets_its_patience_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clock = Clock(monkeypatch)
+        monkeypatch.setattr(patience, "REGAIN", 0)  # the link has no end of it
         with opened("foreign", max_window=KIB) as (peer, slow, sink):
             other, _ = connected(peer)
             for total in (KIB + 9, 2 * (KIB + 9), 3 * (KIB + 9)):
@@ -302,8 +305,36 @@ class TestReceivingWithoutFlow:
             assert peer.expect(m.Disconnect).channel == slow.id
             other.abort("over")
 
+    def test_who_spent_the_link_s_patience_spent_it_for_who_takes_nothing_and_not_for_who_keeps_up(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = Clock(monkeypatch)
+        monkeypatch.setattr(patience, "LIVELY", 1)
+        monkeypatch.setattr(patience, "SPARE", 3600)
+        with opened("foreign", max_window=KIB) as (peer, first, first_sink):
+            second, second_sink = connected(peer)
+            lively, sink = connected(peer)
+            peer.send(m.Data(lively.id, bytes(KIB)))
+            sink.until(KIB)
+            sink.consume()
+            peer.send(m.Data(first.id, bytes(2 * KIB)))
+            first_sink.until(2 * KIB)
+            for _ in range(10):
+                clock.trickle(first_sink)
+            assert first_sink.end().startswith("reset: ")
+            peer.send(m.Data(second.id, bytes(2 * KIB)), m.Data(lively.id, bytes(KIB + 1)))
+            assert second_sink.end().startswith("reset: ")
+            sink.until(2 * KIB + 1)
+            peer.send(m.Data(lively.id, b"more"))
+            turns()
+            assert sink.ends == []
+            sink.consume(KIB)
+            sink.until(2 * KIB + 5)
+            lively.abort("over")
+            peer.fence()
+
     def test_a_full_channel_may_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(channels, "PATIENCE", 3600)
+        monkeypatch.setattr(patience, "PATIENCE", 3600)
         with opened("foreign", max_window=KIB) as (peer, channel, sink):
             peer.send(m.Data(channel.id, bytes(2 * KIB)))
             sink.until(2 * KIB)
@@ -337,7 +368,7 @@ class TestEnds:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A target that answers early and reads no more must not hold up the link for ever."""
-        monkeypatch.setattr(channels, "PATIENCE", 3600)
+        monkeypatch.setattr(patience, "PATIENCE", 3600)
         with opened("foreign", max_window=KIB) as (peer, channel, sink):
             peer.send(m.Data(channel.id, bytes(2 * KIB)))
             sink.until(2 * KIB)
@@ -347,7 +378,7 @@ class TestEnds:
             assert peer.fence() == []
 
     def test_a_close_releases_the_reader_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(channels, "PATIENCE", 3600)
+        monkeypatch.setattr(patience, "PATIENCE", 3600)
         with opened("foreign", max_window=KIB) as (peer, channel, sink):
             peer.send(m.Data(channel.id, bytes(2 * KIB)))
             sink.until(2 * KIB)

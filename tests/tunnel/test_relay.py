@@ -8,8 +8,7 @@ import gevent
 import pytest
 from gevent import socket
 
-from linksocks.tunnel import channel as channels
-from linksocks.tunnel import relay
+from linksocks.tunnel import patience, relay
 from linksocks.tunnel.channel import End
 from tests.support import socks
 from tests.support.tunnels import KINDS, PATIENCE, Target, Tunnel, read_to_end, reset
@@ -286,7 +285,7 @@ class TestBrokenEnds:
     @both_kinds
     def test_a_full_connection_ends_with_its_link(self, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """Neither side reads, so both relays wait for their sockets when the link goes."""
-        monkeypatch.setattr(channels, "PATIENCE", 0.5)  # a reader that waits sees nothing else
+        monkeypatch.setattr(patience, "PATIENCE", 0.5)  # a reader that waits sees nothing else
         with Target() as target, Tunnel(kind, max_window=256 * 1024) as tunnel:
             app, conn = tunnel.join(target)
             floods = [gevent.spawn(_flood, sock, 64 << 20) for sock in (app, conn)]
