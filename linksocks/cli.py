@@ -50,13 +50,14 @@ def _command(argv: list[str], environ: Mapping[str, str]) -> int:
     if not argv:
         raise ConfigError(f"needs a command: {', '.join(names[:-1])} or {names[-1]}; see linksocks --help")
     name, *rest = argv
-    if name in ("-h", "--help"):
+    asks = "-h" in rest or "--help" in rest
+    if name in ("-h", "--help") or (asks and name in _OTHERS):
         _say(usage.overview())
     elif name in _OTHERS:
         _OTHERS[name](rest, environ)
     elif name not in names:
         raise ConfigError(f"there is no command {name!r}{nearest(name, names)}; see linksocks --help")
-    elif "-h" in rest or "--help" in rest:
+    elif asks:
         _say(usage.help_text(command_named(name)))
     else:
         _run(name, usage.parse(command_named(name), rest), environ)

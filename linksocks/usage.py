@@ -36,6 +36,7 @@ _OTHERS = [
     ("show-config", "[COMMAND] [options]: prints the settings and where each comes from."),
     ("version", "Prints the version of linksocks."),
 ]
+"""What runs no role."""
 
 EXIT_CODES = """\
 Exit codes: 0 stopped by a signal, 1 failed while running, 2 the command line or a setting is wrong."""

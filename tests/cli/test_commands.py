@@ -36,6 +36,8 @@ def mistake(*args: str, env: dict[str, str] | None = None) -> list[str]:
         (["--help"], "server", "Accepts links"),
         (["--help"], "reverse", "Lends this machine's network"),
         (["client", "--help"], "server", "Opens a SOCKS5 port"),
+        (["run", "--help"], "", "Runs all that an INI file"),
+        (["check-config", "--help"], "", "SOCKS5 over WebSocket."),
     ],
 )
 def test_help(args: list[str], mode: str, first: str) -> None:
