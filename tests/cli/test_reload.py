@@ -15,8 +15,10 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+import trustme
 
 from tests.support import socks
+from tests.support.certificates import Files
 from tests.support.processes import Process, free_port, linksocks
 from tests.support.targets import EchoTarget, HttpTarget, refusing_port, seeded_sha256
 
@@ -356,6 +358,24 @@ class TestReload:
             assert status == 409
             assert "tokn: [token:b] has no such setting; did you mean token?" in json.dumps(answer)
             process.wait_line("reload: nothing was changed")
+
+    def test_a_bad_certificate_changes_nothing_else_either(self, ini: IniFile, tmp_path: Path) -> None:
+        files = Files(tmp_path, trustme.CA(), "localhost")
+        cert, key = files.pair
+        ini.write(
+            f"[server]\nws_host = 127.0.0.1\nws_port = 0\ntls_cert = {cert}\ntls_key = {key}\n"
+            "[token:a]\ntoken = a\n"
+        )
+        with running(ini, "server") as process:
+            process.wait_line("listening on")
+            good = Path(cert).read_text()
+            Path(cert).write_text("broken")
+            ini.replace(("[token:a]\ntoken = a", "[token:b]\ntoken = b"))
+            first, last = reload(process)
+            assert first.startswith(f"TLS: {cert}: expected certificates in PEM")
+            assert last == "nothing was changed"
+            Path(cert).write_text(good)
+            assert reload(process) == ["token:a: removed", "token:b: added", "done"]
 
     def test_without_a_file_it_is_one_line(self) -> None:
         with linksocks("server", "-H", "127.0.0.1", "-P", "0", "-t", "x") as process:
