@@ -16,20 +16,20 @@ from linksocks.server.specs import Kind, TokenSpec
 from linksocks.tunnel.gate import Gate
 from linksocks.tunnel.limits import Rates
 from linksocks.tunnel.link import Acceptor, Link
+from linksocks.wire import messages as m
 from linksocks.wire.auth import fingerprint, token_hash
 from linksocks.wire.frames import CloseCode
-from linksocks.wire.messages import Connector, ConnectorResponse
 
 RESERVED: Final = "anonymous"
 """What a client without a token calls itself (PROTOCOL section 2.2)."""
 
-Manage: TypeAlias = Callable[[Connector], ConnectorResponse]
+Manage: TypeAlias = Callable[[m.Connector], m.ConnectorResponse]
 """Answers a provider that adds or removes a connector token."""
 
 
-def may_not_manage(message: Connector) -> ConnectorResponse:
+def may_not_manage(message: m.Connector) -> m.ConnectorResponse:
     """The answer to all others."""
-    return ConnectorResponse(message.channel, False, "this token may not manage connector tokens")
+    return m.ConnectorResponse(message.channel, False, "this token may not manage connector tokens")
 
 
 class MakeLink(Protocol):

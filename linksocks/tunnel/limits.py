@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Final
+from typing import Final, Protocol
 
+from gevent.event import Event
+
+from linksocks.tunnel import heap
 from linksocks.tunnel.rate import Rate, Throttle
 from linksocks.tunnel.tally import Tally
 
 CHANNEL_IDLE: Final = 12 * 3600.0
 """Seconds without a byte in either direction after which a channel is closed (PROTOCOL section 3.2)."""
+
+HALF_ENDED_IDLE: Final = 3600.0
+"""The same once one direction has ended: nobody may be left to notice."""
+
+ASSOCIATION_IDLE: Final = 300.0
+"""The same for UDP, where a vanished peer says nothing: what RFC 4787 section 4.3 recommends for NATs."""
+
+MAX_KEPT: Final = 64 * 1024 * 1024
+"""Bytes of one client that wait here for somebody slower. Without it 600 channels of a client without flow control
+kept 600 MiB, and 16,384 would have kept 16 GiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +63,12 @@ def rates(limits: Limits) -> Rates | None:
     return Rates(Rate(limits.rate), Rate(limits.rate)) if limits.rate else None
 
 
+class Keeper(Protocol):
+    """A channel whose sink has not taken all that came."""
+
+    def fail(self, reason: str) -> None: ...
+
+
 class Account:
     """What one client's links share: its limits, the count of its channels, and the `tally` of all of its kind.
 
@@ -65,6 +84,11 @@ class Account:
         """Seconds, or 0 where nobody has said."""
         self.channels = 0
         """Open now, on all links."""
+        self.kept = 0
+        """Bytes that came on all its links, and that nobody has taken yet."""
+        self.eased = Event()
+        """Set whenever some of them are."""
+        self._keepers: dict[Keeper, int] = {}
         self._shared = shared
         self._channel_rate = limits.channel_rate or 0
 
@@ -77,6 +101,21 @@ class Account:
     def full(self) -> bool:
         """No other channel may be opened."""
         return 0 < self.max_channels <= self.channels
+
+    def keep(self, keeper: Keeper, count: int) -> None:
+        """Of `kept`, this is what waits at `keeper` now."""
+        change = count - self._keepers.pop(keeper, 0)
+        if count:
+            self._keepers[keeper] = count
+        self.kept += change
+        if change < 0:
+            heap.freed(-change)
+            self.eased.set()
+
+    def relieve(self) -> None:
+        """Breaks the channel that keeps most."""
+        most = max(self._keepers, key=self._keepers.__getitem__)
+        most.fail("too much waits here, and the peer has no flow control")
 
     @property
     def throttled(self) -> bool:

@@ -22,19 +22,13 @@ from linksocks.net.websocket import WebSocket
 from linksocks.net.writer import Source
 from linksocks.tunnel.channel import Channel
 from linksocks.tunnel.datagrams import DatagramChannel
-from linksocks.tunnel.limits import CHANNEL_IDLE, Account
+from linksocks.tunnel.limits import ASSOCIATION_IDLE, CHANNEL_IDLE, HALF_ENDED_IDLE, Account
 from linksocks.tunnel.patience import LinkPatience
 from linksocks.tunnel.terms import Terms
 from linksocks.wire import messages as m
 from linksocks.wire.codec import pack, parse, tcp_data, version_of
 from linksocks.wire.frames import CloseCode
 from linksocks.wire.mask import Buffer
-
-HALF_ENDED_IDLE: Final = 3600.0
-"""The same once one direction has ended: nobody may be left to notice."""
-
-ASSOCIATION_IDLE: Final = 300.0
-"""The same for UDP, where a vanished peer says nothing: what RFC 4787 section 4.3 recommends for NATs."""
 
 MAX_ASSOCIATIONS: Final = 1024
 """UDP associations of one link: each has a socket at both ends, and one client must not take all."""
@@ -163,7 +157,7 @@ class Link:
         handler = self._handlers.get(raw[1])
         if handler is None or not self._wants(raw):
             return  # it is not worth unpacking, let alone ending the link for
-        message = parse(raw)
+        message = parse(raw, self.terms.max_message)
         log.log(TRACE, "%s: received %r", self.name, message)
         handler(message)
 
@@ -212,6 +206,7 @@ class Link:
 
     def _on_data(self, message: m.Data) -> None:
         """What is not plain TCP data: a datagram, compressed, or with extensions behind it."""
+        self._websocket.charge(len(message.payload))  # to unpack it takes longer than to read it
         if message.transport is m.Transport.TCP:
             self._deliver(message.channel, message.payload)
         elif message.transport is m.Transport.UDP:

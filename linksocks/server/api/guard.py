@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import logging
 import time
 from collections import OrderedDict
@@ -24,6 +23,7 @@ from typing import Final
 from flask import Response, request
 from gevent import sleep
 
+from linksocks.net.lobby import one_host
 from linksocks.server.api.answers import failure
 
 FIRST_DELAY: Final = 0.25
@@ -68,7 +68,7 @@ class Guard:
         given = request.headers.get("X-API-Key")
         if given is None:
             return failure(401, "invalid API key")
-        address = _host(request.remote_addr or "")
+        address = one_host(request.remote_addr or "")
         if self._too_many(address):
             return _too_many()
         if self._knows(given.encode("latin-1")):  # WSGI's word for bytes
@@ -119,16 +119,3 @@ def _too_many() -> Response:
 
 def _hash(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()
-
-
-def _host(address: str) -> str:
-    """One host: with IPv6 each has a /64 to choose its addresses from."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if parsed.version == 4:
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((parsed, 64), strict=False))
