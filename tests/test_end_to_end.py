@@ -295,6 +295,30 @@ class TestLifetimes:
         assert digest.hexdigest() == seeded_sha256(size, 5)
         assert process.wait_exit() == 0, process.output
 
+    @pytest.mark.parametrize("end", ["server", "client"])
+    @pytest.mark.parametrize("way", ["killed", "signalled twice"])
+    def test_a_process_that_ends_at_once_resets(self, stack: ExitStack, end: str, way: str) -> None:
+        """Its kernel closes what it had open: nobody must take a part for the whole."""
+        tunnel = start(stack, server=("--grace", "1h"), client=("--grace", "1h"))
+        process = tunnel.server if end == "server" else tunnel.client
+        with socket.create_server(("127.0.0.1", 0)) as target:
+            app = tunnel.connect(target.getsockname()[1])
+            conn = target.accept()[0]
+            conn.settimeout(PATIENCE)
+            conn.sendall(b"a part")
+            app.sendall(b"a part")
+            assert socks.read_exactly(app, 6) == socks.read_exactly(conn, 6) == b"a part"
+            if way == "killed":
+                process.send_signal(signal.SIGKILL)
+            else:
+                process.send_signal(signal.SIGINT)
+                process.wait_line("stopping")
+                process.send_signal(signal.SIGINT)
+            for sock in (app, conn):
+                with pytest.raises(ConnectionResetError):
+                    sock.recv(1)
+                sock.close()
+
     def test_a_second_signal_ends_a_server_at_once(self, stack: ExitStack, echo: EchoTarget) -> None:
         tunnel = start(stack, server=("--grace", "1h"))
         with tunnel.connect(echo.port):

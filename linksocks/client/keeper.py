@@ -22,14 +22,19 @@ log = logging.getLogger("linksocks.client")
 
 @dataclass(frozen=True, slots=True)
 class Persistence:
-    """When to try again: after a lost link or a failed try, and after a refused token."""
+    """When to try again: after a lost link or a failed try, and after a refused token.
+
+    A token that was good once may be so again: a provider's connector tokens come and go with it.
+    """
 
     reconnect: bool
     retry_auth: bool
 
-    def worth_retrying(self, error: LinkError | LinkClosed) -> bool:
-        """Whether `error` leaves hope."""
-        return self.retry_auth if isinstance(error, AuthError) else self.reconnect
+    def worth_retrying(self, error: LinkError | LinkClosed, *, known: bool) -> bool:
+        """Whether `error` leaves hope; `known` says that the server took the token before."""
+        if isinstance(error, AuthError):
+            return self.retry_auth or (known and self.reconnect)
+        return self.reconnect
 
 
 def _told(error: LinkError | LinkClosed) -> str:
@@ -69,7 +74,7 @@ class Keeper:
             except (LinkError, LinkClosed) as error:
                 if self._stopping.is_set():
                     return
-                if not self._persistence.worth_retrying(error):
+                if not self._persistence.worth_retrying(error, known=self.made > 0):
                     raise
                 pause = self._backoff.next()
                 log.warning("%s; trying again in %.1f s", _told(error), pause)

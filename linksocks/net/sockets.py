@@ -16,7 +16,9 @@ from linksocks.net.greenlets import give_way, within
 
 _READ: Final = 64 * 1024
 
-_RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() sends RST
+# SO_LINGER on, 0 s: close() sends RST, the kernel's too when the process dies. Off: FIN, after all that waits.
+_RESET: Final = struct.pack("ii", 1, 0)
+_END: Final = struct.pack("ii", 0, 0)
 
 
 def tune(sock: socket.socket) -> None:
@@ -48,6 +50,12 @@ def reset_when_closed(sock: socket.socket) -> None:
     """What was sent can't be taken for the whole: `close` will reset the connection (RST)."""
     with contextlib.suppress(OSError):
         sock.setsockopt(stdlib_socket.SOL_SOCKET, stdlib_socket.SO_LINGER, _RESET)
+
+
+def end_when_closed(sock: socket.socket) -> None:
+    """Takes `reset_when_closed` back: the stream is whole, and what waits is still to be sent."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(stdlib_socket.SOL_SOCKET, stdlib_socket.SO_LINGER, _END)
 
 
 def unsent(sock: socket.socket) -> int:

@@ -23,6 +23,10 @@ from linksocks.wire.messages import Log, Partners
 PROBE: Final = 2.0
 """Seconds that a provider of which nothing was heard lately has to answer before another one is chosen."""
 
+HEADSTART: Final = 0.25
+"""Seconds of them in which nobody else is asked: who is merely idle keeps its turn. One that stayed mute once has no
+more of them until it is heard."""
+
 _LOOK_AGAIN: Final = 1.0
 """Seconds between two rounds while no provider answers."""
 
@@ -82,10 +86,12 @@ class Group:
             self._arrived.wait(min(deadline - time.monotonic(), _LOOK_AGAIN))
 
     def _next_responsive(self, timeout: float) -> Link | None:
-        """The first in turn that was heard lately, or else the first to answer within `timeout` seconds."""
+        """The one whose turn it is, if it answers soon; else the first of all to answer within `timeout` seconds."""
         usable = [link for link in self._turns if link.takes_channels]
-        chosen = next((link for link in usable if link.responsive(0)), None)
-        if chosen is None and usable:
+        chosen = None
+        if usable and usable[0].responsive(min(HEADSTART, timeout)):
+            chosen = usable[0]
+        elif usable:
             chosen = _first_to_answer(usable, timeout)
         if chosen is not None and chosen in self._turns:  # it may have left meanwhile
             self._turns.remove(chosen)

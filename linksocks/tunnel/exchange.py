@@ -31,7 +31,7 @@ from gevent import socket
 
 from linksocks.errors import Cause, ChannelError, DialError, HttpError
 from linksocks.net.greenlets import spawn
-from linksocks.net.sockets import reset_when_closed
+from linksocks.net.sockets import end_when_closed, reset_when_closed
 from linksocks.tunnel.channel import Channel
 from linksocks.tunnel.relay import STALLED
 from linksocks.tunnel.stream import Stream
@@ -68,7 +68,6 @@ class Exchange:
         except (DialError, HttpError) as error:
             self._channel.abort(str(error))
             if self._begun:
-                reset_when_closed(self._sock)
                 raise ConnectionAbortedError(f"a response was cut: {error}") from error
             raise
         except (OSError, gevent.GreenletExit):
@@ -76,6 +75,7 @@ class Exchange:
             reset_when_closed(self._sock)
             raise
         else:
+            end_when_closed(self._sock)
             self._stream.close()
         finally:
             if uploader is not None:
@@ -114,6 +114,7 @@ class Exchange:
             case h11.Response():
                 response = _rewritten(event)
                 self._begun = True
+                reset_when_closed(self._sock)  # until all of it is there
                 self._give(http.send(response))
             case h11.Data():
                 self._give(http.send(event))

@@ -30,7 +30,7 @@ from gevent.event import Event
 
 from linksocks.errors import ChannelError
 from linksocks.net.greenlets import Greenlet, give_way, spawn, within
-from linksocks.net.sockets import reset_when_closed, unsent
+from linksocks.net.sockets import end_when_closed, reset_when_closed, unsent
 from linksocks.tunnel.backlog import Backlog
 from linksocks.tunnel.channel import Channel, End
 from linksocks.tunnel.terms import CHUNK
@@ -83,6 +83,7 @@ class Relay:
     def run(self, sock: socket.socket, early: bytes = b"") -> None:
         """Relays until both directions have ended, then closes `sock`. `early` was read from it already."""
         self._sock, self._fd = sock, sock.fileno()
+        reset_when_closed(sock)  # until its end is known to be one: this process may be killed
         try:
             if not self._channel.flow:
                 sock.setsockopt(stdlib_socket.IPPROTO_TCP, stdlib_socket.TCP_NOTSENT_LOWAT, STEP)
@@ -230,6 +231,7 @@ class Relay:
     def _end_socket(self) -> None:
         assert self._sock is not None
         if self._end is not End.CUT:
+            end_when_closed(self._sock)
             with contextlib.suppress(OSError):  # the other side is gone: reading tells
                 self._sock.shutdown(stdlib_socket.SHUT_WR)
         self._written.set()

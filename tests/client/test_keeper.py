@@ -70,3 +70,18 @@ def test_a_stop_ends_the_pause_too() -> None:
 def test_what_leaves_no_hope_ends_it(error: LinkError, reconnect: bool) -> None:
     with pytest.raises(LinkError, match=str(error)):
         keeper(Tries(error), reconnect=reconnect).run()
+
+
+@pytest.mark.parametrize(
+    ("reconnect", "retry_auth", "known", "hope"),
+    [
+        (True, False, False, False),
+        (True, False, True, True),
+        (False, False, True, False),
+        (False, True, False, True),
+    ],
+)
+def test_a_token_that_was_good_once_may_be_so_again(
+    reconnect: bool, retry_auth: bool, known: bool, hope: bool
+) -> None:
+    assert Persistence(reconnect, retry_auth).worth_retrying(AuthError("refused"), known=known) is hope

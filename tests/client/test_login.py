@@ -97,7 +97,7 @@ def test_a_silent_server_is_told_again(ends, monkeypatch):
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (failure(b"invalid token"), "authentication failed: invalid token; check that it is the token"),
+        (failure(b"invalid token"), "authentication failed: invalid token; check that it is the token that"),
         (failure(b"invalid token format", 2), "authentication failed: invalid token format; "),
         (b"\x01\x02\x00", "authentication failed: invalid token; "),
         (b"\x01\x02\x00\x00", "authentication failed: invalid token; "),
@@ -108,6 +108,14 @@ def test_refused(ends, answer, said):
     peer.send(BINARY, answer)
     peer.close(1008, b"invalid token")
     assert said in refused(websocket, AuthError)
+
+
+@pytest.mark.parametrize(("reverse", "kind"), [(False, "clients or connectors"), (True, "providers")])
+def test_refused_with_a_token_that_may_be_of_another_kind(ends, reverse, kind):
+    websocket, peer = ends
+    peer.send(BINARY, failure(b"invalid token"))
+    words = refused(websocket, AuthError, Auth("secret", reverse=reverse, instance=bytes(16)))
+    assert words.endswith(f"; check that it is the token that the server has, and that it is one for {kind}")
 
 
 def test_refused_as_pywssocks_does(ends):

@@ -137,7 +137,10 @@ def test_a_bad_proxy_of_the_environment_is_told_at_once(monkeypatch: pytest.Monk
 def test_a_proxy_that_is_not_there() -> None:
     with refusing_port() as port:
         words = refused(url=NOWHERE, proxy=ProxyUrl("http", "127.0.0.1", port))
-    assert words == f"TCP: upstream proxy 127.0.0.1:{port}: Connection refused"
+    assert words == (
+        f"TCP: can't reach upstream proxy 127.0.0.1:{port}: Connection refused; "
+        "check --upstream-proxy, or the environment's proxy"
+    )
 
 
 # Proxies to targets
