@@ -1,8 +1,8 @@
 """Messages to bytes and back (PROTOCOL sections 1.1 and 1.2).
 
 A message is `version(1) type(1) body`; integers are big-endian, a string is `length(1) UTF-8`. `pack` and
-`parse` are two tables, class to packer and type byte to parser. TCP Data without compression or sequence has
-a fast path before them, as it is nearly all that a tunnel carries.
+`parse` are two tables, class to packer and type byte to parser. Data is parsed before them, for its bound; TCP
+Data without compression or sequence has a fast path before that, as it is nearly all that a tunnel carries.
 
 What others send: bytes after the parts that we know are ignored, an unknown type becomes `Unknown`, and what
 is malformed raises MessageError and nothing else. What we send: a value that does not fit its field is a bug
@@ -76,12 +76,17 @@ def tcp_data(data: bytes | bytearray | memoryview) -> tuple[m.ChannelId, memoryv
     return channel, memoryview(data)[DATA_HEADER_SIZE:]
 
 
-def parse(data: bytes | bytearray | memoryview) -> m.Message:
-    """The message that `data` holds, all of it. A payload is a view into `data`, which must not change after."""
+def parse(data: bytes | bytearray | memoryview, max_payload: int = MAX_MESSAGE) -> m.Message:
+    """The message that `data` holds, all of it. A payload is a view into `data`, which must not change after.
+
+    One that is compressed may grow to `max_payload` bytes.
+    """
     plain = tcp_data(data)
     if plain is not None:
         return m.Data(*plain)
     version_of(data)
+    if data[1] == m.Data.type:
+        return _parse_data(memoryview(data), max_payload)
     parser = _PARSERS.get(data[1])
     if parser is None:
         return m.Unknown(data[1], bytes(data[2:]))
@@ -168,14 +173,14 @@ def _parse_connect(data: memoryview) -> m.Connect:
     return m.Connect(channel, host, port, transport, resume)
 
 
-def _parse_data(data: memoryview) -> m.Data:
+def _parse_data(data: memoryview, max_payload: int) -> m.Data:
     body = _Reader("Data", data)
     transport = _TRANSPORTS.get(body.integer(1, "transport"))
     channel = body.id("channel")
     compression = body.integer(1, "compression")
     payload: bytes | memoryview = body.take(body.integer(4, "length"), "payload")
     if compression == GZIP:
-        payload = _gunzip(body, payload)
+        payload = _gunzip(body, payload, max_payload)
     source = target = m.NOWHERE
     if transport is m.Transport.UDP:
         source = _parse_address(body, "source")
@@ -243,15 +248,15 @@ def _parse_address(body: _Reader, part: str) -> m.Address:
     return body.text(part), body.integer(2, part)
 
 
-def _gunzip(body: _Reader, raw: bytes | memoryview) -> bytes:
+def _gunzip(body: _Reader, raw: bytes | memoryview, most: int) -> bytes:
     """The one gzip member in `raw`. It may grow by a factor of 1000, so its output is bounded."""
     inflater = zlib.decompressobj(wbits=31)
     try:
-        plain = inflater.decompress(raw, MAX_MESSAGE + 1)
+        plain = inflater.decompress(raw, most + 1)
     except zlib.error as error:
         raise body.error(f"broken gzip data: {error}") from error
-    if len(plain) > MAX_MESSAGE:
-        raise body.error(f"gzip data of more than {MAX_MESSAGE} bytes")
+    if len(plain) > most:
+        raise body.error(f"gzip data of more than {most} bytes")
     if not inflater.eof:
         raise body.error("gzip data is cut short")
     if inflater.unused_data:
@@ -263,7 +268,6 @@ _PARSERS: dict[int, Callable[[memoryview], m.Message]] = {
     m.Auth.type: _parse_auth,
     m.AuthResponse.type: _parse_auth_response,
     m.Connect.type: _parse_connect,
-    m.Data.type: _parse_data,
     m.ConnectResponse.type: _parse_connect_response,
     m.Disconnect.type: _parse_disconnect,
     m.Connector.type: _parse_connector,

@@ -1,17 +1,19 @@
 """What a link does with each message, and how it ends."""
 
+import gzip
 import logging
 
 import gevent
 import pytest
 
-from linksocks.errors import DialError
+from linksocks.errors import DialError, LinkClosed
 from linksocks.tunnel import link as links
 from linksocks.tunnel.channel import Channel
 from linksocks.tunnel.datagrams import DatagramChannel
 from linksocks.wire import messages as m
-from linksocks.wire.codec import pack
+from linksocks.wire.codec import MAX_MESSAGE, pack
 from linksocks.wire.frames import CloseCode
+from tests.support.rounds import rounds
 from tests.support.tunnels import KINDS, PATIENCE, Peer
 from tests.tunnel.test_channel import Slow, connected
 
@@ -120,6 +122,33 @@ def test_one_id_opened_twice_ends_the_link() -> None:
         peer.send(m.Connect(A, "127.0.0.1", 80), m.Connect(A, "127.0.0.1", 80))
         assert peer.closed().code == 1002
         assert [sink.end() for sink in taken.sinks] == ["reset: the link was lost"]
+
+
+class TestCompressed:
+    def test_it_may_not_grow_beyond_what_a_message_may_have(self) -> None:
+        with Peer("ours", client=True, acceptor=Taken()) as peer:
+            most = peer.link.terms.max_message
+            assert most < MAX_MESSAGE
+            peer.send(m.Connect(A, "127.0.0.1", 80))
+            peer.send_raw(compressed(A, bytes(most + 1)))
+            with pytest.raises(LinkClosed, match=f"gzip data of more than {most} bytes"):
+                peer.next()
+
+    def test_a_flood_of_it_lets_io_run(self) -> None:
+        with Peer("foreign", client=True, acceptor=Taken(), max_window=16 << 20) as peer, rounds() as passed:
+            peer.send(m.Connect(A, "127.0.0.1", 80))
+            for _ in range(40):  # as they come, they are no turn together
+                peer.send_raw(compressed(A, bytes(64 * 1024)))
+            peer.fence()
+            assert passed.count >= 40
+            peer.send(m.Disconnect(A))
+            peer.fence()
+
+
+def compressed(channel: bytes, plain: bytes) -> bytes:
+    """A Data message as only others send it."""
+    body = gzip.compress(plain)
+    return bytes((1, m.Data.type, m.Transport.TCP)) + channel + b"\1" + len(body).to_bytes(4) + body
 
 
 class TestLeaving:

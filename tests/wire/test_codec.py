@@ -197,6 +197,12 @@ def test_gzip_up_to_the_limit() -> None:
     assert len(message.payload) == MAX_MESSAGE
 
 
+def test_gzip_up_to_a_limit_of_the_callers() -> None:
+    assert parse(gzipped(bytes(1000)), 1000) == parse(gzipped(bytes(1000)))
+    with pytest.raises(MessageError, match="gzip data of more than 999 bytes"):
+        parse(gzipped(bytes(1000)), 999)
+
+
 def test_gzip_bomb() -> None:
     with pytest.raises(MessageError, match="gzip data of more than 33554432 bytes"):
         parse(gzipped(bytes(MAX_MESSAGE + 1)))
