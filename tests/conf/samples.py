@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,3 +16,22 @@ def sample(name: str, replaced: Mapping[str, str]) -> str:
         assert old in text, f"conf/{name} has no {old!r}"
         text = text.replace(old, new)
     return text
+
+
+def filled(**sections: Mapping[str, object]) -> str:
+    """conf/linksocks.ini as who edits it leaves it: the headers and the keys of `sections` are in force."""
+    left = {(section, key): value for section, values in sections.items() for key, value in values.items()}
+    examples, bar, reference = sample("linksocks.ini", {}).partition("\n# -----")
+    section, lines = "", []
+    for line in reference.split("\n"):
+        if header := re.fullmatch(r"#\[(.*)\]", line):
+            section = header[1]
+        key = line[1:].partition(" = ")[0]
+        if header and section in sections:
+            lines.append(f"[{section}]")
+        elif (section, key) in left:
+            lines.append(f"{key} = {left.pop((section, key))}")
+        else:
+            lines.append(line)
+    assert not left, f"conf/linksocks.ini has no {left}"
+    return examples + bar + "\n".join(lines)

@@ -1,4 +1,4 @@
-"""A real supervisord on conf/supervisord.conf, with an INI file that a test may edit.
+"""A real supervisord on conf/supervisord.conf, with conf/linksocks.ini as a test has edited it.
 
 All waiting lets this thread's hub run, so that downloads go on meanwhile.
 """
@@ -16,7 +16,7 @@ from typing import Self
 import gevent
 from gevent import subprocess
 
-from tests.conf.samples import ROOT, sample
+from tests.conf.samples import ROOT, filled, sample
 from tests.support.processes import PATIENCE, Process, free_port
 
 SERVER, CLIENT = "linksocks-server", "linksocks-client"
@@ -42,18 +42,6 @@ serverurl = unix://{folder}/s
 
 [include]
 files = programs.conf
-"""
-
-_INI = """\
-[server]
-ws_host = 127.0.0.1
-ws_port = {ws_port}
-{tokens}
-[client]
-url = ws://127.0.0.1:{ws_port}
-token = {client}
-socks_port = {socks_port}
-grace = 1s
 """
 
 
@@ -89,10 +77,11 @@ class Supervisor:
 
     def write(self, **tokens: str) -> None:
         """The INI file, with a section for each of `tokens`."""
-        sections = "".join(f"[token:{name}]\ntoken = {token}\n" for name, token in tokens.items())
-        self._ini.write_text(
-            _INI.format(ws_port=self.ws_port, socks_port=self.socks_port, tokens=sections, client=KEPT)
-        )
+        said = "".join(f"[token:{name}]\ntoken = {token}\n" for name, token in tokens.items())
+        server = {"ws_host": "127.0.0.1", "ws_port": self.ws_port}
+        url = f"ws://127.0.0.1:{self.ws_port}"
+        client = {"url": url, "token": KEPT, "socks_port": self.socks_port, "grace": "1s"}
+        self._ini.write_text(f"{filled(server=server, client=client)}\n{said}")
 
     def control(self, *args: str) -> str:
         """What supervisorctl answers."""
