@@ -74,7 +74,8 @@ def _packed(auth: Auth) -> bytes:
 
 
 def _refused(auth: Auth, reason: str) -> AuthError:
-    advice = "check that it is the token that the server has"
+    kind = "providers" if auth.reverse else "clients or connectors"
+    advice = f"check that it is the token that the server has, and that it is one for {kind}"
     if auth.token == ANONYMOUS:
         advice = "no token was given: pass one with --token-file, LINKSOCKS_TOKEN or the INI file"
     return AuthError(f"authentication failed: {reason or 'invalid token'}; {advice}")
