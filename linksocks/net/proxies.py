@@ -24,7 +24,10 @@ from linksocks.errors import ConfigError
 DEFAULT_PORTS: Final = {"socks5": 1080, "socks5h": 1080, "http": 8080}
 """By scheme, all that there are (PROTOCOL section 6.1)."""
 
-_EXPECTED: Final = "expected a proxy's address such as socks5h://host:1080 or http://user:password@host:8080"
+_EXPECTED: Final = (
+    "expected a proxy's address such as socks5h://host:1080 or http://host:8080, "
+    "with USER:PASSWORD@ before the host if it asks"
+)
 
 _VARIABLES: Final = {"ws": ("http_proxy", "all_proxy"), "wss": ("https_proxy", "all_proxy")}
 """Which variables count for a server, by its URL's scheme; each in small letters, then in capitals."""
@@ -56,6 +59,8 @@ def parse_proxy(text: str) -> ProxyUrl:
         # A "/", "?" or "#" in a password ends the host's part here.
         raise ConfigError(f"{_EXPECTED}; write / ? # @ in a password as %2F %3F %23 %40")
     login = [_credential(_decoded(part)) for part in (parts.username or "", parts.password or "")]
+    if parts.scheme == "http" and ":" in login[0]:  # where the password of Basic begins (RFC 7617)
+        raise ConfigError("no user of an http:// proxy has a colon: the password would begin behind it")
     return ProxyUrl(parts.scheme, host, port or DEFAULT_PORTS[parts.scheme], *login)
 
 
@@ -67,8 +72,7 @@ def _decoded(text: str) -> str:
 
 
 def _credential(text: str) -> str:
-    # RFC 1929 has one byte for a length; a colon in the user of Basic would begin the password (RFC 7617).
-    if len(text.encode()) > 255:
+    if len(text.encode()) > 255:  # RFC 1929 has one byte for a length
         raise ConfigError("the proxy's user or password is longer than 255 bytes")
     return text
 

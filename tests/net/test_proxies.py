@@ -20,6 +20,7 @@ PROXY = ProxyUrl("http", "proxy", 3128)
         ("HTTP://Proxy", ProxyUrl("http", "proxy", 8080)),
         ("http://[::1]:3128", ProxyUrl("http", "::1", 3128)),
         ("http://me:p%40%3a%2F@proxy", ProxyUrl("http", "proxy", 8080, "me", "p@:/")),
+        ("socks5://m%3Ae:p@proxy", ProxyUrl("socks5", "proxy", 1080, "m:e", "p")),
         ("http://m%C3%A9:@proxy", ProxyUrl("http", "proxy", 8080, "mé", "")),
         ("http://me:a@b@proxy", ProxyUrl("http", "proxy", 8080, "me", "a@b")),
     ],
@@ -46,6 +47,7 @@ def test_what_an_address_means(text, proxy):
         ("http://me:1?hunter2@proxy", "write / . # @ in a password as %2F %3F %23 %40"),
         ("https://me:hunter2@proxy", "https://. is not supported: give http:// or socks5h://"),
         ("http://me:hunter2%ff@proxy", "not UTF-8"),
+        ("http://m%3Ae:hunter2@proxy", "no user of an http:// proxy has a colon"),
         (f"socks5://me:{'hunter2' * 37}@proxy", "longer than 255 bytes"),
     ],
 )
