@@ -13,6 +13,7 @@
     │       ├── SocksError      ... in SOCKS5 (RFC 1928, 1929) or SOCKS4
     │       └── HttpError       ... in HTTP (RFC 9110, 9112)
     ├── DialError               a target was not reached; `.cause` is what a SOCKS reply needs
+    │   ├── ProxyError          ... because of the upstream proxy itself, whatever the target
     │   └── NoLinkError         ... because there is no link to a side that could dial it
     ├── LinkError               a link could not be made, worth another try
     │   └── AuthError           ... because the token was refused: trying again does not help
@@ -109,6 +110,10 @@ class DialError(LinkSocksError):
     def __init__(self, cause: Cause, reason: str) -> None:
         super().__init__(reason)
         self.cause = cause
+
+
+class ProxyError(DialError):
+    """The upstream proxy is not there, does not let us in, or is none: that says nothing about the target."""
 
 
 class NoLinkError(DialError):

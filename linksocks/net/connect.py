@@ -18,7 +18,7 @@ import gevent
 import websocket
 from gevent import socket
 
-from linksocks.errors import Cause, DialError, LinkError
+from linksocks.errors import Cause, DialError, LinkError, ProxyError
 from linksocks.net.egress import Egress
 from linksocks.net.redirect import MAX_REDIRECTS, STATUSES, address_of, follow, same_server, without_query
 from linksocks.net.sockets import shown
@@ -93,8 +93,7 @@ def _reach(url: SplitResult, handshake: Handshake, egress: Egress, tls: TlsClien
     try:
         sock = egress.dial(host, port, STEP_TIMEOUT)
     except DialError as error:
-        advice = "; is the server running there?" if error.cause is Cause.REFUSED else ""
-        raise LinkError(f"TCP: {error}{advice}") from error
+        raise LinkError(f"TCP: {error}{_dial_advice(error)}") from error
     if url.scheme == "ws":
         return sock
     try:
@@ -103,6 +102,12 @@ def _reach(url: SplitResult, handshake: Handshake, egress: Egress, tls: TlsClien
     except BaseException:
         sock.close()
         raise
+
+
+def _dial_advice(error: DialError) -> str:
+    if isinstance(error, ProxyError):
+        return "; check --upstream-proxy, or the environment's proxy"
+    return "; is the server running there?" if error.cause is Cause.REFUSED else ""
 
 
 def _peer(url: SplitResult) -> str:

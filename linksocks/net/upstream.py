@@ -21,7 +21,7 @@ from typing import Final, TypeAlias
 import gevent
 from gevent import socket
 
-from linksocks.errors import Cause, DialError
+from linksocks.errors import Cause, DialError, ProxyError
 from linksocks.net.dial import dial
 from linksocks.net.egress import Datagrams, Direct, Egress
 from linksocks.net.judge import Judge, Verdict
@@ -67,7 +67,9 @@ class Upstream:
         for target in self._targets(host, port, timeout, judge):
             try:
                 with self._deadline(ends, timeout):
-                    return self._connect(self._request(target, port), timeout)
+                    return self._connect(
+                        self._request(target, port), f"could not reach {shown((target, port))}", timeout
+                    )
             except DialError as error:
                 failures.append(error)
         raise failures[0]
@@ -78,7 +80,7 @@ class Upstream:
             raise DialError(Cause.NOT_ALLOWED, f"{self._name}: HTTP proxies carry no UDP, SOCKS5 proxies may")
         handshake = Socks5Client(Command.UDP_ASSOCIATE, *_UNSPECIFIED, *self._login)
         with self._deadline(time.monotonic() + timeout, timeout):
-            control = self._connect(handshake, timeout)
+            control = self._connect(handshake, "carries no UDP", timeout)
             try:
                 relay = self._relay(control, handshake, timeout)
                 datagrams = UpstreamDatagrams(control, relay, self._name)
@@ -110,38 +112,39 @@ class Upstream:
             return HttpConnect(host, port, *self._login)
         return Socks5Client(Command.CONNECT, host, port, *self._login)
 
-    def _connect(self, handshake: _Handshake, timeout: float) -> socket.socket:
-        """A connection to the proxy, which has said yes. That there is none says nothing about the target."""
+    def _connect(self, handshake: _Handshake, failure: str, timeout: float) -> socket.socket:
+        """A connection to the proxy, which has said yes. `failure` is what it means when it says no."""
         try:
             sock = dial(self._resolver, self._proxy.host, self._proxy.port, timeout)
         except DialError as error:
             cause = Cause.TIMED_OUT if error.cause is Cause.TIMED_OUT else Cause.NETWORK_UNREACHABLE
-            raise DialError(
-                cause, f"{self._name}: {str(error).removeprefix(f'{self._address}: ')}"
-            ) from error
+            reason = str(error).removeprefix(f"{self._address}: ")
+            raise ProxyError(cause, f"can't reach {self._name}: {reason}") from error
         try:
-            self._negotiate(sock, handshake)
+            self._negotiate(sock, handshake, failure)
         except BaseException:
             sock.close()
             raise
         return sock
 
-    def _negotiate(self, sock: socket.socket, handshake: _Handshake) -> None:
+    def _negotiate(self, sock: socket.socket, handshake: _Handshake, failure: str) -> None:
         """Until the proxy says yes. Raises DialError; takes no byte that is behind its answer."""
         try:
             sock.sendall(handshake.hello)
             while not handshake.done:
                 ahead = sock.recv(_READ, stdlib_socket.MSG_PEEK)
                 if not ahead:
-                    raise DialError(Cause.GENERAL, "closed before it answered")
+                    raise ProxyError(Cause.GENERAL, "closed before it answered")
                 answer = handshake.feed(ahead)
                 sock.recv(len(ahead) - len(handshake.leftover))
                 if answer:
                     sock.sendall(answer)
+        except ProxyError as error:
+            raise ProxyError(error.cause, f"{self._name}: {error}") from error
         except DialError as error:
-            raise DialError(error.cause, f"{self._name}: {error}") from error
+            raise DialError(error.cause, f"{self._name} {failure}: {error}") from error
         except OSError as error:
-            raise DialError(Cause.GENERAL, f"{self._name}: {error.strerror or error}") from error
+            raise ProxyError(Cause.GENERAL, f"{self._name}: {error.strerror or error}") from error
 
     def _relay(self, control: socket.socket, handshake: Socks5Client, timeout: float) -> tuple[str, int]:
         """Where the proxy takes datagrams, as an address: one that says nothing means the proxy's own."""

@@ -1,7 +1,8 @@
 """The client's side of an HTTP proxy's CONNECT (RFC 9110 section 9.3.6), on h11: bytes in, bytes out.
 
 h11 has the grammar of heads, their bound (16 KiB) and the rule that a 2xx ends HTTP on this connection, whatever
-lengths its head claims. Ours is what an answer means: any 2xx is a yes, the rest is a DialError.
+lengths its head claims. Ours is what an answer means: any 2xx is a yes, the rest is a DialError about the target,
+or a ProxyError where it says nothing about that.
 """
 
 from __future__ import annotations
@@ -12,14 +13,13 @@ from typing import Final
 
 import h11
 
-from linksocks.errors import Cause, DialError
+from linksocks.errors import Cause, DialError, ProxyError
 
 _MAX_ANSWER: Final = 64 * 1024
 """Bytes of the whole answer: 1xx heads may come before it, as many as the proxy likes."""
 
 _CAUSES: Final = {
     403: Cause.NOT_ALLOWED,
-    407: Cause.NOT_ALLOWED,
     502: Cause.HOST_UNREACHABLE,
     503: Cause.NETWORK_UNREACHABLE,
     504: Cause.TIMED_OUT,
@@ -62,11 +62,11 @@ class HttpConnect:
                 pass
         except h11.RemoteProtocolError as error:
             # h11's own words quote the answer, and a proxy may send our credentials back.
-            raise DialError(Cause.GENERAL, "does not speak HTTP/1.1") from error
+            raise ProxyError(Cause.GENERAL, "does not speak HTTP/1.1") from error
         if isinstance(event, h11.Response):
             self._answered(event.status_code)
         elif self._fed > _MAX_ANSWER:
-            raise DialError(Cause.GENERAL, f"its answer has more than {_MAX_ANSWER} bytes")
+            raise ProxyError(Cause.GENERAL, f"its answer has more than {_MAX_ANSWER} bytes")
         return b""
 
     def _answered(self, status: int) -> None:
@@ -77,5 +77,5 @@ class HttpConnect:
         said = f"answered {status} {_PHRASES.get(status, '')}".rstrip()
         if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
             wish = "refuses this user or password" if self._login else "asks for a user and password"
-            said += f": {wish}"
+            raise ProxyError(Cause.NOT_ALLOWED, f"{said}: {wish}")
         raise DialError(_CAUSES.get(status, Cause.GENERAL), said)

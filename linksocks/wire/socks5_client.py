@@ -5,7 +5,8 @@ Each answer of the proxy ends one phase of the table PHASES, in this order::
     METHOD ── no login is chosen ──► REPLY ──► DONE
        └───── it is ──► LOGIN ─────────┘
 
-Any phase ends in FAILED by a DialError: the proxy said no, or something that is no SOCKS5.
+Any phase ends in FAILED: by a DialError where the proxy said no to the request, by a ProxyError where it did not let
+us ask or speaks no SOCKS5.
 
 - What comes out depends on the bytes alone, never on how they were cut into pieces. An answer is refused as soon as
   its first byte is wrong, and a reply that says no as soon as its code is there: what follows tells nothing.
@@ -20,7 +21,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, NamedTuple
 
-from linksocks.errors import Cause, DialError, SocksError
+from linksocks.errors import Cause, DialError, ProxyError, SocksError
 from linksocks.wire.socks5 import NO_AUTH, USER_PASSWORD, Command
 from linksocks.wire.socks5_address import address_size, is_known, pack_address, parse_address
 
@@ -74,7 +75,7 @@ class Socks5Client:
         try:
             return parse_address(self._bound)
         except SocksError as error:
-            raise DialError(Cause.GENERAL, f"its reply has no address: {error.reason}") from error
+            raise ProxyError(Cause.GENERAL, f"its reply has no address: {error.reason}") from error
 
     def feed(self, data: bytes) -> bytes:
         """Takes what has arrived, returns what to send (perhaps nothing). Not for use after the end."""
@@ -97,7 +98,7 @@ class Socks5Client:
         """The answer of this phase, cut off the buffer; empty while bytes of it are missing."""
         buffer = self._buffer
         if buffer and buffer[0] != step.version:
-            raise DialError(
+            raise ProxyError(
                 Cause.GENERAL, f"does not speak SOCKS5: {buffer[0]:#04x} begins its {self.phase.value}"
             )
         size = step.size(buffer)
@@ -109,7 +110,7 @@ class Socks5Client:
     def _choose(self, message: bytes) -> bytes:
         if message[1] not in self.hello[2:]:
             wish = "refuses user and password" if self._login else "asks for a user and password"
-            raise DialError(Cause.NOT_ALLOWED, f"{wish} (method {message[1]:#04x})")
+            raise ProxyError(Cause.NOT_ALLOWED, f"{wish} (method {message[1]:#04x})")
         if message[1] == USER_PASSWORD:
             self.phase = Phase.LOGIN
             return self._login
@@ -118,7 +119,7 @@ class Socks5Client:
 
     def _logged_in(self, message: bytes) -> bytes:
         if message[1] != 0:
-            raise DialError(Cause.NOT_ALLOWED, "refuses this user or password")
+            raise ProxyError(Cause.NOT_ALLOWED, "refuses this user or password")
         self.phase = Phase.REPLY
         return self._request
 
@@ -126,7 +127,7 @@ class Socks5Client:
         if message[1] != 0:
             raise DialError(*_REPLIES.get(message[1], (Cause.GENERAL, f"reply {message[1]}")))
         if not is_known(message[3]):
-            raise DialError(Cause.GENERAL, f"its reply has an unknown type of address, {message[3]}")
+            raise ProxyError(Cause.GENERAL, f"its reply has an unknown type of address, {message[3]}")
         self._bound = message[3:]
         self.phase = Phase.DONE
         return b""

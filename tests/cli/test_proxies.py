@@ -113,9 +113,36 @@ def test_the_environments_proxy() -> None:
     args = ["client", "-R", "-t", TOKEN, "-u", "ws://nosuch.invalid", "-p", "0"]
     with linksocks(*args, env=env) as process:
         line = failed(process, 1)
-        assert line == f"linksocks: TCP: upstream proxy 127.0.0.1:{dead}: Connection refused"
+        assert line == (
+            f"linksocks: TCP: can't reach upstream proxy 127.0.0.1:{dead}: Connection refused; "
+            "check --upstream-proxy, or the environment's proxy"
+        )
     with linksocks(*args, "-E", env=env) as process:
         assert "TCP: no such host nosuch.invalid" in failed(process, 1)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "said"),
+    [("socks5", "connection refused; is the server running there?"), ("http", "answered 502 Bad Gateway")],
+)
+def test_a_proxy_that_works_is_not_to_blame_for_a_server_that_is_not_there(
+    proxy: Proxy, scheme: str, said: str
+) -> None:
+    dead = free_port()
+    url = f"ws://127.0.0.1:{dead}"
+    with linksocks("client", "-R", "-t", TOKEN, "-u", url, "-p", "0", "-x", proxy.url(scheme)) as process:
+        line = failed(process, 1)
+    where = f"upstream proxy 127.0.0.1:{proxy.port} could not reach 127.0.0.1:{dead}"
+    assert line == f"linksocks: TCP: {where}: {said}"
+
+
+def test_a_mistake_shows_our_example_whole() -> None:
+    """What hides passwords leaves it alone."""
+    with linksocks("client", "-x", "ftp://foo") as process:
+        assert failed(process, 2) == (
+            "linksocks: --upstream-proxy: expected a proxy's address such as socks5h://host:1080 or "
+            "http://host:8080, with USER:PASSWORD@ before the host if it asks"
+        )
 
 
 def test_a_bad_proxy_of_the_environment_names_its_variable() -> None:

@@ -9,7 +9,7 @@ import gevent
 import pytest
 from gevent import socket
 
-from linksocks.errors import Cause, DialError
+from linksocks.errors import Cause, DialError, ProxyError
 from linksocks.net.egress import Direct
 from linksocks.net.proxies import ProxyUrl
 from linksocks.net.resolve import Address, Resolver
@@ -88,7 +88,9 @@ def test_our_own_proxy_says_what_is_wrong(through, scheme):
         error = refused(through(scheme, port), "127.0.0.1", dead)
     expected = {"socks5h": Cause.REFUSED, "http": Cause.HOST_UNREACHABLE}  # HTTP has no status for "refused"
     assert error.cause is expected[scheme]
-    assert str(error).startswith(f"upstream proxy 127.0.0.1:{port}: ")
+    said = {"socks5h": "connection refused", "http": "answered 502 Bad Gateway"}[scheme]
+    assert str(error) == f"upstream proxy 127.0.0.1:{port} could not reach 127.0.0.1:{dead}: {said}"
+    assert not isinstance(error, ProxyError)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -96,7 +98,7 @@ def test_our_own_proxy_says_what_is_wrong(through, scheme):
 def test_a_wrong_login(through, scheme, login):
     with our_proxy("me", "secret") as port:
         error = refused(through(scheme, port, *login))
-    assert error.cause is Cause.NOT_ALLOWED
+    assert (type(error), error.cause) == (ProxyError, Cause.NOT_ALLOWED)
     assert "user" in str(error)
     assert "hunter2" not in str(error)
 
@@ -284,17 +286,31 @@ def test_a_proxy_that_drips_for_ever_is_cut(through):
     [
         ("http", b"HTTP/1.1 500 200\r\n\r\n", Cause.GENERAL),
         ("http", b"HTTP/1.1 403 200 OK\r\nX-200: 200\r\n\r\n200", Cause.NOT_ALLOWED),
-        ("http", b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", Cause.NOT_ALLOWED),
         ("http", b"HTTP/1.1 504 Gateway Timeout\r\n\r\n", Cause.TIMED_OUT),
-        ("http", b"\x05\x00", Cause.GENERAL),
         ("socks5h", b"\x05\x05", Cause.REFUSED),
-        ("socks5h", b"HTTP/1.1 400 Bad Request\r\n\r\n", Cause.GENERAL),
+        ("socks5h", b"\x05\x63", Cause.GENERAL),
     ],
 )
 def test_a_proxy_that_says_no(through, scheme, answer, cause):
     with proxy(scheme, saying(answer)) as port:
         error = refused(through(scheme, port))
-    assert error.cause is cause
+    assert (type(error), error.cause) == (DialError, cause)
+    assert str(error).startswith(f"upstream proxy 127.0.0.1:{port} could not reach example.org:80: ")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "answer", "cause"),
+    [
+        ("http", b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", Cause.NOT_ALLOWED),
+        ("http", b"\x05\x00", Cause.GENERAL),
+        ("socks5h", b"HTTP/1.1 400 Bad Request\r\n\r\n", Cause.GENERAL),
+        ("socks5h", b"\x05\x00\x00\x09", Cause.GENERAL),
+    ],
+)
+def test_an_answer_that_is_not_about_the_target(through, scheme, answer, cause):
+    with proxy(scheme, saying(answer)) as port:
+        error = refused(through(scheme, port))
+    assert (type(error), error.cause) == (ProxyError, cause)
     assert str(error).startswith(f"upstream proxy 127.0.0.1:{port}: ")
 
 
@@ -305,13 +321,14 @@ def test_a_proxy_that_is_not_there(through):
     with refusing_port() as port:
         error = refused(through("http", port))
     assert error.cause is Cause.NETWORK_UNREACHABLE, "the target refused nothing"
-    assert str(error) == f"upstream proxy 127.0.0.1:{port}: Connection refused"
+    assert isinstance(error, ProxyError)
+    assert str(error) == f"can't reach upstream proxy 127.0.0.1:{port}: Connection refused"
 
 
 def test_a_proxy_without_an_address(resolver):
     error = refused(Upstream(ProxyUrl("http", "nosuch.invalid", 80), resolver))
     assert error.cause is Cause.NETWORK_UNREACHABLE
-    assert str(error).startswith("upstream proxy nosuch.invalid:80: no such host nosuch.invalid")
+    assert str(error).startswith("can't reach upstream proxy nosuch.invalid:80: no such host nosuch.invalid")
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linksocks.errors import Cause, DialError
+from linksocks.errors import Cause, DialError, ProxyError
 from linksocks.wire.http_connect import HttpConnect
 
 
@@ -81,6 +81,7 @@ def test_any_2xx_is_a_yes_and_what_follows_is_the_targets(head):
 def test_a_no(status, cause, said):
     error = refusal(b"HTTP/1.1 %d 200 OK\r\nContent-Length: 3\r\n\r\n200" % status)
     assert (error.cause, str(error)) == (cause, said)
+    assert isinstance(error, ProxyError) is (status == 407), "the others are about the target"
 
 
 def test_a_login_that_is_refused_is_not_repeated():
