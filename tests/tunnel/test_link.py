@@ -13,6 +13,7 @@ from linksocks.tunnel.datagrams import DatagramChannel
 from linksocks.wire import messages as m
 from linksocks.wire.codec import MAX_MESSAGE, pack
 from linksocks.wire.frames import CloseCode
+from linksocks.wire.mask import Buffer
 from tests.support.rounds import rounds
 from tests.support.tunnels import KINDS, PATIENCE, Peer
 from tests.tunnel.test_channel import Slow, connected
@@ -20,14 +21,23 @@ from tests.tunnel.test_channel import Slow, connected
 A, B = b"a" * 16, b"b" * 16
 
 
+class Eager(Slow):
+    """Consumes at once."""
+
+    def deliver(self, payload: Buffer) -> None:
+        super().deliver(payload)
+        self.consume()
+
+
 class Taken:
     """An acceptor that takes every channel."""
 
-    def __init__(self) -> None:
+    def __init__(self, sink: type[Slow] = Slow) -> None:
+        self.sink = sink
         self.sinks: list[Slow] = []
 
     def accept(self, channel: Channel, connect: m.Connect) -> None:
-        self.sinks.append(Slow(channel))
+        self.sinks.append(self.sink(channel))
 
     def accept_datagrams(self, channel: DatagramChannel, connect: m.Connect) -> None:
         raise AssertionError("nobody asked for UDP")
@@ -135,7 +145,7 @@ class TestCompressed:
                 peer.next()
 
     def test_a_flood_of_it_lets_io_run(self) -> None:
-        with Peer("foreign", client=True, acceptor=Taken(), max_window=16 << 20) as peer, rounds() as passed:
+        with Peer("foreign", client=True, acceptor=Taken(Eager)) as peer, rounds() as passed:
             peer.send(m.Connect(A, "127.0.0.1", 80))
             for _ in range(40):  # as they come, they are no turn together
                 peer.send_raw(compressed(A, bytes(64 * 1024)))
