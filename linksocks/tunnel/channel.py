@@ -9,6 +9,10 @@ up, so a slow consumer stops its own producer and nobody else. A foreign peer ha
 backlog is full, the link's reader waits as long as tunnel.patience allows, and then this one channel is broken. All
 channels of a link together hold it up for PATIENCE in a minute at most, those that keep up not counted.
 
+**Memory.** What waits at sinks is counted for the client, on all its links: more than MAX_KEPT holds up the link of a
+foreign peer, and the channel with the most is broken when patience ends; peers of ours get small windows from half of
+it on. Until the target has answered, nobody may send more than the first window.
+
 **Rates.** What is sent waits for its rate as for credit. What is received counts when it was consumed: the grant for
 more comes later, so the producer is slowed. A foreign peer can only be slowed with its whole link.
 
@@ -45,7 +49,7 @@ from gevent.event import AsyncResult, Event
 
 from linksocks.errors import Cause, ChannelError, DialError, MessageError
 from linksocks.tunnel.causes import cause_of
-from linksocks.tunnel.limits import Account
+from linksocks.tunnel.limits import MAX_KEPT, Account
 from linksocks.tunnel.patience import ChannelPatience, LinkPatience
 from linksocks.tunnel.rate import Throttle
 from linksocks.tunnel.terms import Terms
@@ -133,13 +137,15 @@ class Channel:
         self._outgoing_ended = False
         self._held = False  # nothing may follow our request before its answer
 
-        self._window = terms.first_window if self.flow else terms.max_window
+        self._window = terms.first_window  # for a foreign peer, until the target has answered
         self._received = 0
         self._consumed = 0
+        self._kept = 0  # what the account knows of the difference
+        self._dropped = False  # nobody will take the rest
         self._reported = 0  # of _consumed, what the peer knows
         self._incoming_ended = False
         self._slack: Event | None = None  # set when the sink consumed something; only while the reader waits
-        self._patience = ChannelPatience(carrier.patience, lambda: self._consumed)
+        self._patience = ChannelPatience(carrier.patience)
 
         self.pauses = 0
         """How often it had something to send and no credit, or held up its link."""
@@ -188,6 +194,7 @@ class Channel:
     def accept(self) -> None:
         """Tells the peer that its target was reached; data may follow."""
         if not (self._broken or self._ended):
+            self._widen()
             self._carrier.send(ConnectResponse(True, self.id))
             if self._carrier.terms.hasty_data_is_lost:
                 gevent.sleep(HASTE)
@@ -198,6 +205,13 @@ class Channel:
             cause = error.cause if self._carrier.terms.extensions.cause else None
             self._carrier.send(ConnectResponse(False, self.id, str(error), cause))
             self._break(str(error))
+        self._drop()
+
+    def _widen(self) -> None:
+        """A foreign peer's stream begins: there is somebody who takes it."""
+        if not self.flow:
+            self._window = self._carrier.terms.max_window
+            self._release_reader()
 
     # -- the local end sends
 
@@ -234,10 +248,13 @@ class Channel:
         if not self._broken and not self._ended:
             self._break(reason)
             self._carrier.send(Disconnect(self.id, self._broken))  # without a text it would be a clean end
+        self._drop()
 
     def consumed(self, count: int) -> None:
         """The sink passed on `count` bytes of what was delivered."""
         self._consumed += count
+        if self._kept:
+            self._keep()
         if self.flow:
             self.grant()
             return
@@ -255,6 +272,9 @@ class Channel:
             if not self.receiving.free():
                 return
             self.receiving.spend(fresh)
+        elif self._carrier.account.kept > MAX_KEPT // 2:
+            first = self._carrier.terms.first_window
+            self._window = max(self._window - fresh, first)  # what was granted stays granted
         elif self._consumed == self._received:
             self._window = min(2 * self._window, self._carrier.terms.max_window)
         self._reported = self._consumed
@@ -328,7 +348,9 @@ class Channel:
             self._answer.set(answer)
             if not answer.success:
                 self._break(answer.error)
-            elif self._held:
+                return
+            self._widen()
+            if self._held:
                 self._held = False
                 if self.pending:
                     self._carrier.offer(self)
@@ -346,8 +368,11 @@ class Channel:
         self.sink.deliver(payload)
         if self.receiving is not None and not self.flow:
             self._wait_for_rate(self.receiving, len(payload))
-        if not self.flow and self._received - self._consumed > self._window:
-            self._wait_for_sink()
+        if self._received != self._consumed:
+            self._keep()
+            if not self.flow:
+                self._wait_for_sink()
+                self._wait_for_share()
 
     def on_consumed(self, message: Consumed) -> None:
         """The peer grants more. Raises MessageError when it consumed what was never sent."""
@@ -397,13 +422,34 @@ class Channel:
 
     def _wait_for_sink(self) -> None:
         """Holds up the link until the sink has made room; see tunnel.patience."""
+        if self._received - self._consumed <= self._window:
+            return
         self.pauses += 1
         slack = self._slack = Event()
         while self._received - self._consumed > self._window and not (self._broken or self._incoming_ended):
             slack.clear()
-            if not self._patience.wait(slack, crowded=self._carrier.crowded):
+            if not self._patience.wait(slack, self._consumed, crowded=self._carrier.crowded):
                 self.fail("the application took too little, and the peer has no flow control")
         self._slack = None
+
+    def _wait_for_share(self) -> None:
+        """Holds up the link while its client has too much here. If that lasts, who keeps most pays for it."""
+        account = self._carrier.account
+        while account.kept > MAX_KEPT and self._carrier.alive:
+            account.eased.clear()
+            if not self._carrier.patience.wait(account.eased):
+                account.relieve()
+
+    def _keep(self) -> None:
+        """Tells the account how much waits at the sink."""
+        self._kept = 0 if self._dropped else self._received - self._consumed
+        self._carrier.account.keep(self, self._kept)
+
+    def _drop(self) -> None:
+        """Nobody will take what waits."""
+        self._dropped = True
+        if self._kept:
+            self._keep()
 
     # -- ending
 
@@ -450,6 +496,7 @@ class Channel:
 
     def _break(self, reason: str) -> None:
         self._broken = reason or "the channel is closed"
+        self._drop()
         self._outgoing = b""
         self._farewell = None
         self._room.set()

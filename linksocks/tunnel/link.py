@@ -20,6 +20,7 @@ from linksocks.errors import Cause, DialError, FrameError, LinkClosed, MessageEr
 from linksocks.net.greenlets import spawn
 from linksocks.net.websocket import WebSocket
 from linksocks.net.writer import Source
+from linksocks.tunnel import heap
 from linksocks.tunnel.channel import Channel
 from linksocks.tunnel.datagrams import DatagramChannel
 from linksocks.tunnel.limits import ASSOCIATION_IDLE, CHANNEL_IDLE, HALF_ENDED_IDLE, Account
@@ -141,6 +142,7 @@ class Link:
                 channel.on_lost("the link was lost")
             self.account.tally.end(self)
             self._websocket.finish()
+            heap.give_back()  # relays of our channels are gone by now
 
     def _first(self) -> Buffer:
         """The first message; from it on we speak the peer's own version (PROTOCOL section 1.6)."""
@@ -352,6 +354,7 @@ class Link:
             gevent.sleep(pause)
             before, seen = seen, {}
             self._log_lines = 0
+            heap.give_back()
             for channel in list(self._channels.values()):
                 activity = channel.activity()
                 idle = 0.0

@@ -18,7 +18,6 @@ The link's share is PATIENCE in each REGAIN seconds, for all its channels togeth
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Final
 
 from gevent.event import Event
@@ -33,7 +32,7 @@ LIVELY: Final = 1024 * 1024
 """Bytes a second that a sink must take to go on where its link has no patience left."""
 
 SPARE: Final = 0.25
-"""Seconds that a channel can have earned. More, and those that let a socket's buffer fill and then stop are worth it."""
+"""Seconds that a channel can have earned. With a second, five that filled a socket's buffer and stopped cost four."""
 
 
 class LinkPatience:
@@ -57,13 +56,21 @@ class LinkPatience:
         self._left = max(0.0, -rest)
         return max(0.0, rest)
 
+    def wait(self, event: Event) -> bool:
+        """Waits for `event` while there is something left. False: there is nothing."""
+        if self.left <= 0:
+            return False
+        before = time.monotonic()
+        event.wait(self.left)
+        self.spend(time.monotonic() - before)
+        return True
+
 
 class ChannelPatience:
-    """What one channel may take of its link's. `taken` is what its sink has consumed, in bytes."""
+    """What one channel may take of its link's."""
 
-    def __init__(self, link: LinkPatience, taken: Callable[[], int]) -> None:
+    def __init__(self, link: LinkPatience) -> None:
         self._link = link
-        self._taken = taken
         self._own = PATIENCE
         self._earned = 0.0
         self._earned_at = 0  # of what was taken
@@ -72,19 +79,21 @@ class ChannelPatience:
         """The sink has caught up."""
         self._own = PATIENCE
 
-    def wait(self, event: Event, *, crowded: bool) -> bool:
-        """Waits for `event`, that the sink takes something. False: the channel may hold up its link no longer."""
+    def wait(self, event: Event, taken: int, *, crowded: bool) -> bool:
+        """Waits a while for `event`, that the sink takes something; it has `taken` so many bytes.
+
+        False: the channel may hold up its link no longer.
+        """
         if not crowded:
             return event.wait(self._own)
+        self._earned = min(SPARE, self._earned + (taken - self._earned_at) / LIVELY)
+        self._earned_at = taken
+        limit = min(self._own, max(self._link.left, self._earned))
+        if limit <= 0:
+            return False
         before = time.monotonic()
-        event.wait(self._limit())
+        event.wait(limit)
         spent = time.monotonic() - before
         self._own -= spent
         self._earned -= self._link.spend(spent)
-        return self._limit() > 0
-
-    def _limit(self) -> float:
-        taken = self._taken()
-        self._earned = min(SPARE, self._earned + (taken - self._earned_at) / LIVELY)
-        self._earned_at = taken
-        return min(self._own, max(self._link.left, self._earned))
+        return True

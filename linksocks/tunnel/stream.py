@@ -60,6 +60,8 @@ class Stream:
     def close(self) -> None:
         """Ends a channel whose streams are whole. A peer that does not end its direction soon is cut off."""
         self._closed = True
+        self._channel.consumed(self._read + len(self._waiting))
+        self._read = 0
         self._waiting.clear()
         self._channel.finish()
         if not (self._end or self._broken):

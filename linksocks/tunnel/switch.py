@@ -35,6 +35,7 @@ from collections.abc import Callable
 from typing import cast
 from weakref import WeakSet
 
+import gevent
 from gevent.event import Event
 from gevent.pool import Group
 
@@ -117,6 +118,9 @@ class Switch:
         except DialError as error:
             log.info("no connection to %s: %s", target, error)
             pair.asked.refuse(error)
+        except gevent.GreenletExit:
+            pair.asked.abort("the connection was not opened")
+            raise
         else:
             log.debug("connected to %s", target)
 

@@ -6,17 +6,20 @@ import gevent
 import pytest
 from gevent import socket
 
-from linksocks.errors import DialError
+from linksocks.errors import Cause, DialError
 from linksocks.net.websocket import WebSocket
+from linksocks.tunnel import channel as channels
 from linksocks.tunnel import link as links
+from linksocks.tunnel import patience
 from linksocks.tunnel.limits import NO_LIMITS, Account, Limits, rates
 from linksocks.tunnel.link import NOBODY, Acceptor, Link
 from linksocks.tunnel.tally import Tally
-from linksocks.tunnel.terms import Terms
+from linksocks.tunnel.terms import FIRST_WINDOW, Terms
 from linksocks.wire import messages as m
 from linksocks.wire.frames import CloseCode
 from tests.support.clock import Clock
 from tests.support.hands import Hand
+from tests.support.rawsocket import turns
 from tests.support.tunnels import KINDS, MAX_WINDOW, PATIENCE, extensions
 from tests.tunnel.test_channel import connected
 from tests.tunnel.test_link import Taken
@@ -96,6 +99,90 @@ class TestChannels:
             one.fence()
             other.send(m.Connect(A, "host", 1))
             assert not other.expect(m.ConnectResponse).success
+
+
+class TestMemory:
+    """What waits at sinks that take nothing."""
+
+    def test_who_keeps_most_pays_when_patience_is_spent(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(channels, "MAX_KEPT", 100_000)
+        monkeypatch.setattr(patience, "PATIENCE", 0)
+        account, taken = Account(), Taken()
+        with Held("foreign", account, taken) as one, Held("foreign", account, taken) as other:
+            one.send(m.Connect(A, "host", 1), m.Data(A, bytes(60_000)))
+            one.fence()
+            other.send(m.Connect(B, "host", 1), m.Data(B, bytes(40_000)))
+            assert other.fence() == []
+            assert account.kept == 100_000
+            other.send(m.Data(B, b"!"), m.Disconnect(B))
+            assert one.expect(m.Disconnect).channel == A
+            assert taken.sinks[0].end().startswith("reset: too much waits here")
+            assert taken.sinks[1].end() == "CLOSED"
+            assert account.kept == 40_001
+            taken.sinks[1].consume()
+            assert account.kept == 0
+
+    def test_a_link_goes_on_once_something_is_taken_from_another(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(channels, "MAX_KEPT", 100_000)
+        monkeypatch.setattr(patience, "PATIENCE", 3600)
+        account, taken = Account(), Taken()
+        with Held("foreign", account, taken) as one, Held("foreign", account, taken) as other:
+            one.send(m.Connect(A, "host", 1), m.Data(A, bytes(60_000)))
+            one.fence()
+            other.send(m.Connect(B, "host", 1), m.Data(B, bytes(60_000)), m.Connect(C, "host", 1))
+            while account.kept < 120_000:
+                gevent.sleep(0.001)
+            turns()
+            assert len(taken.sinks) == 2
+            taken.sinks[0].consume()
+            other.fence()
+            assert len(taken.sinks) == 3
+            assert [sink.ends for sink in taken.sinks] == [[], [], []]
+        assert account.kept == 0
+
+    def test_windows_of_our_own_peers_shrink_and_what_was_granted_stays_granted(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        account, taken = Account(), Taken()
+        first = FIRST_WINDOW
+        with Held("ours", account, taken) as peer:
+            peer.send(m.Connect(A, "host", 1), m.Data(A, bytes(first)))
+            peer.fence()
+            fast = taken.sinks[0]
+            fast.consume()
+            assert peer.expect(m.Consumed) == m.Consumed(A, first, 2 * first)
+            monkeypatch.setattr(channels, "MAX_KEPT", first)
+            peer.send(m.Data(A, bytes(2 * first)))
+            peer.fence()
+            fast.consume(first)
+            assert peer.expect(m.Consumed) == m.Consumed(A, 2 * first, first)
+            peer.send(m.Data(A, b"!"))
+            assert "window" in peer.expect(m.Disconnect).error
+        assert account.kept == 0
+
+    def test_a_foreign_peer_has_the_first_window_until_the_target_answers(self) -> None:
+        taken = Taken()
+        with Held("foreign", Account(), taken) as peer:
+            peer.send(m.Connect(A, "host", 1), m.Data(A, bytes(FIRST_WINDOW + 1)), m.Connect(B, "host", 1))
+            while not taken.sinks or len(taken.sinks[0].data) <= FIRST_WINDOW:
+                gevent.sleep(0.001)
+            turns()
+            assert len(taken.sinks) == 1
+            taken.sinks[0].channel.accept()
+            assert peer.expect(m.ConnectResponse).success
+            peer.fence()
+            assert len(taken.sinks) == 2
+
+    def test_a_channel_that_was_refused_keeps_nothing_even_if_it_had_ended(self) -> None:
+        account, taken = Account(), Taken()
+        with Held("foreign", account, taken) as peer:
+            peer.send(m.Connect(A, "host", 1), m.Data(A, b"early"), m.Disconnect(A))
+            peer.fence()
+            assert account.kept == 5
+            taken.sinks[0].channel.refuse(DialError(Cause.GENERAL, "nobody there"))
+            assert account.kept == 0
 
 
 class TestRates:

@@ -28,19 +28,19 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def held_up(clock: Clock, channel: ChannelPatience) -> float:
+def held_up(clock: Clock, channel: ChannelPatience, taken: int = 0) -> float:
     """Seconds until a channel that takes nothing must end."""
     began = clock.now
-    while channel.wait(clock, crowded=True):  # type: ignore[arg-type]
+    while channel.wait(clock, taken, crowded=True):  # type: ignore[arg-type]
         assert clock.now < began + 1000
     return clock.now - began
 
 
 def test_a_thousand_channels_that_stand_still_are_no_worse_than_one(clock: Clock) -> None:
     link = LinkPatience()
-    assert held_up(clock, ChannelPatience(link, lambda: 0)) == PATIENCE
+    assert held_up(clock, ChannelPatience(link)) == PATIENCE
     for _ in range(1000):
-        assert held_up(clock, ChannelPatience(link, lambda: 0)) == 0
+        assert held_up(clock, ChannelPatience(link)) == 0
     clock.now += REGAIN
     assert link.left == PATIENCE
 
@@ -48,16 +48,14 @@ def test_a_thousand_channels_that_stand_still_are_no_worse_than_one(clock: Clock
 def test_patience_is_earned_by_what_is_taken(clock: Clock) -> None:
     link = LinkPatience()
     link.spend(PATIENCE)
-    taken = LIVELY // 8
-    channel = ChannelPatience(link, lambda: taken)
-    assert held_up(clock, channel) == 0.125
-    taken += 100 * LIVELY
-    assert held_up(clock, channel) == SPARE
+    channel = ChannelPatience(link)
+    assert held_up(clock, channel, LIVELY // 8) == 0.125
+    assert held_up(clock, channel, 100 * LIVELY) == SPARE
 
 
 def test_who_is_alone_spends_nothing(clock: Clock) -> None:
     link = LinkPatience()
-    channel = ChannelPatience(link, lambda: 0)
+    channel = ChannelPatience(link)
     for _ in range(3):
-        assert not channel.wait(clock, crowded=False)  # type: ignore[arg-type]
+        assert not channel.wait(clock, 0, crowded=False)  # type: ignore[arg-type]
     assert link.left == PATIENCE
