@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linksocks.errors import Cause, DialError, HttpError, NoLinkError
-from linksocks.wire.http_proxy import MAX_HEAD, Forward, HttpProxyServer, for_application
+from linksocks.wire.http_proxy import MAX_FIELDS, MAX_HEAD, Forward, HttpProxyServer, for_application
 from linksocks.wire.socks5 import Command, Request
 
 SECRET = base64.b64encode(b"u:p").decode()
@@ -229,6 +229,37 @@ class TestHostile:
     def test_a_head_of_the_longest_kind_is_taken(self) -> None:
         assert fed(head("GET http://h/ HTTP/1.1", "X: " + "a" * (MAX_HEAD - 100))).request
 
+    def test_fields_are_counted_before_they_are_parsed(self) -> None:
+        assert fed(head("GET http://h/ HTTP/1.1", *["a: b"] * (MAX_FIELDS - 1))).request
+        refused(head("GET http://h/ HTTP/1.1", *["a: b"] * MAX_FIELDS), 431)
+        machine = HttpProxyServer()
+        with pytest.raises(HttpError, match="256 fields"):
+            machine.feed(b"GET http://h/ HTTP/1.1\r\n" + b"a:\n" * 300)
+        assert machine.http.their_state is h11.IDLE, "h11 has not seen them"
+
+    def test_lines_of_a_body_are_no_fields(self) -> None:
+        body = b"\n" * 1000
+        assert fed(head("POST http://h/ HTTP/1.1", "Content-Length: 1000") + body).request
+
+
+class TestMaxForwards:
+    @pytest.mark.parametrize("method", ["TRACE", "OPTIONS"])
+    def test_it_is_one_less(self, method: str) -> None:
+        _, lines = forwarded(head(f"{method} http://h/ HTTP/1.1", "max-forwards: 10"))
+        assert [line for line in lines if line.lower().startswith(b"max")] == [b"Max-Forwards: 9"]
+
+    @pytest.mark.parametrize(("method", "status"), [("TRACE", 501), ("OPTIONS", 200)])
+    def test_it_ends_here(self, method: str, status: int) -> None:
+        refused(head(f"{method} http://h/ HTTP/1.1", "Max-Forwards: 0", "Cookie: secret"), status)
+
+    @pytest.mark.parametrize("fields", [["-1"], ["x"], ["9" * 5000], ["1", "1"]])
+    def test_odd_ones(self, fields: list[str]) -> None:
+        refused(head("TRACE http://h/ HTTP/1.1", *[f"Max-Forwards: {each}" for each in fields]), 400)
+
+    def test_it_means_nothing_to_others(self) -> None:
+        _, lines = forwarded(head("GET http://h/ HTTP/1.1", "Max-Forwards: 0"))
+        assert b"Max-Forwards: 0" in lines
+
 
 class TestLogin:
     @pytest.mark.parametrize("scheme", ["Basic", "basic", "BASIC", "Basic  "])
@@ -325,6 +356,16 @@ class TestResponses:
             for_application(self._response("Content-Length: 3", "Transfer-Encoding: chunked"))
         with pytest.raises(h11.RemoteProtocolError):
             for_application(self._response("Transfer-Encoding: chunked", version="1.0"))
+
+    @pytest.mark.parametrize("status", [103, 204])
+    def test_some_have_no_length(self, status: int) -> None:
+        kind = h11.InformationalResponse if status < 200 else h11.Response
+        given = kind(status_code=status, headers=[("Content-Length", "5"), ("Link", "x")])
+        assert for_application(given) == [(b"Link", b"x")]
+
+    def test_others_keep_it(self) -> None:
+        given = h11.Response(status_code=304, headers=[("Content-Length", "5")])
+        assert for_application(given) == [(b"Content-Length", b"5")]
 
     def _response(self, *fields: str, version: str = "1.1") -> h11.Response:
         connection = h11.Connection(h11.CLIENT)
