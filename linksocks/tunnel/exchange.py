@@ -30,14 +30,20 @@ import h11
 from gevent import socket
 
 from linksocks.errors import Cause, ChannelError, DialError, HttpError
-from linksocks.net.greenlets import spawn
+from linksocks.net.greenlets import give_way, spawn
 from linksocks.net.sockets import end_when_closed, reset_when_closed
 from linksocks.tunnel.channel import Channel
 from linksocks.tunnel.relay import STALLED
 from linksocks.tunnel.stream import Stream
-from linksocks.wire.http_proxy import MAX_HEAD, HttpProxyServer, for_application
+from linksocks.wire.http_proxy import MAX_HEAD, HttpProxyServer, for_application, next_event
 
 _READ: Final = 64 * 1024
+
+_TURN: Final = 64
+"""Events of h11 before other greenlets get their turn: one read may bring 13,000 chunks of a byte."""
+
+_INTERIM: Final = 16
+"""Responses of 1xx before the final one."""
 
 
 class Exchange:
@@ -49,6 +55,9 @@ class Exchange:
         self._channel = channel
         self._stream = Stream(channel)
         self._target = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+        self._gathered: list[bytes] = []  # what the application gets before the next read
+        self._events = 0  # of both directions in this turn
+        self._interim = 0  # responses so far
         self._begun = False  # the application has some of the final response
         self._fault: HttpError | OSError | None = None  # what was wrong with the application's side
 
@@ -64,7 +73,8 @@ class Exchange:
                 self._send(head)
                 uploader = spawn(f"upload {self._channel.id.hex()[:8]}", self._upload)
                 while not self._pass_on(self._from_target()):
-                    pass
+                    self._count()
+                self._give()
         except (DialError, HttpError) as error:
             self._channel.abort(str(error))
             if self._begun:
@@ -98,7 +108,8 @@ class Exchange:
     def _from_target(self) -> h11.Event | None:
         """None where the target has ended without a response."""
         try:
-            while (event := self._target.next_event()) is h11.NEED_DATA:
+            while (event := next_event(self._target)) is h11.NEED_DATA:
+                self._give()
                 self._target.receive_data(self._stream.read())
         except TimeoutError as error:
             raise DialError(Cause.TIMED_OUT, f"the target's response: {error}") from error
@@ -109,23 +120,39 @@ class Exchange:
         http = self._server.http
         match event:
             case h11.InformationalResponse():
+                self._interim += 1
+                if self._interim > _INTERIM:
+                    raise DialError(Cause.GENERAL, f"the target gave more than {_INTERIM} interim responses")
                 if http.their_http_version != b"1.0":  # which does not know them
-                    self._give(http.send(_rewritten(event)))
+                    self._gather(http.send(_rewritten(event)))
             case h11.Response():
                 response = _rewritten(event)
                 self._begun = True
                 reset_when_closed(self._sock)  # until all of it is there
-                self._give(http.send(response))
+                self._gather(http.send(response))
             case h11.Data():
-                self._give(http.send(event))
+                self._gather(http.send(event))
             case h11.EndOfMessage():  # trailers may be dropped (RFC 9110 section 6.5.1)
-                self._give(http.send(h11.EndOfMessage()))
+                self._gather(http.send(h11.EndOfMessage()))
                 return True
             case _:
                 raise ChannelError("the target closed without an answer")
         return False
 
-    def _give(self, data: bytes | None) -> None:
+    def _count(self) -> None:
+        self._events += 1
+        if self._events >= _TURN:
+            self._events = 0
+            give_way()
+
+    def _gather(self, data: bytes | None) -> None:
+        if data:
+            self._gathered.append(data)
+
+    def _give(self) -> None:
+        """What was gathered goes to the application at once."""
+        data = b"".join(self._gathered)
+        self._gathered.clear()
         if data:
             with gevent.Timeout(STALLED, TimeoutError(f"the application took nothing for {STALLED:g} s")):
                 self._sock.sendall(data)
@@ -136,6 +163,7 @@ class Exchange:
         try:
             while not isinstance(event := self._from_application(), h11.EndOfMessage):
                 self._send(event)
+                self._count()
             self._send(h11.EndOfMessage())
             self._watch()
         except h11.RemoteProtocolError as error:

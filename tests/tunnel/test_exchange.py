@@ -16,6 +16,7 @@ from linksocks.tunnel import stream as streams
 from linksocks.wire import messages as m
 from tests.support import socks
 from tests.support.applications import knock, listening, serving
+from tests.support.rounds import rounds
 from tests.support.tunnels import KINDS, PATIENCE, Target, Tunnel, read_to_end, reset
 
 MIB = 1024 * 1024
@@ -494,6 +495,46 @@ class TestStalls:
             reset(app)
             app_is_gone = peer.expect(m.Disconnect)
             assert app_is_gone.error
+
+
+class TestFloods:
+    def test_tiny_chunks_let_io_run(self) -> None:
+        with scene() as stage, rounds() as passed:
+            stage.ask()
+            stage.asked()
+            chunks = b"1\r\nx\r\n" * 20_000
+            stage.answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", chunks, b"0\r\n\r\n")
+            read_head(stage.app)
+            assert dechunk(stage.app) == b"x" * 20_000
+            assert passed.count >= 20_000 // 64
+
+    def test_tiny_chunks_of_a_request_let_io_run(self) -> None:
+        with scene() as stage, rounds() as passed:
+            stage.ask("POST", "Transfer-Encoding: chunked", body=b"1\r\nx\r\n" * 6400 + b"0\r\n\r\n")
+            stage.asked()
+            assert stage.far is not None
+            assert dechunk(stage.far) == b"x" * 6400
+            assert passed.count >= 6400 // 64
+            stage.answer(b"HTTP/1.1 204 No Content\r\n\r\n")
+            read_head(stage.app)
+
+    @pytest.mark.parametrize("version", ["1.0", "1.1"])
+    def test_a_target_has_few_interim_responses(self, version: str) -> None:
+        with scene() as stage:
+            stage.ask(version=version)
+            stage.asked()
+            stage.answer(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 17)
+            got, _ = read_to_end(stage.app)
+            assert b"502 Bad Gateway" in got
+            assert got.count(b"103") == 0 if version == "1.0" else got.count(b" 103 ") <= 16
+
+    def test_a_target_has_few_fields(self) -> None:
+        with scene() as stage:
+            stage.ask()
+            stage.asked()
+            stage.answer(b"HTTP/1.1 200 OK\r\n" + b"a:\r\n" * 257 + b"Content-Length: 0\r\n\r\n")
+            got, _ = read_to_end(stage.app)
+            assert got.startswith(b"HTTP/1.1 502 ")
 
 
 def test_there_is_no_link() -> None:
