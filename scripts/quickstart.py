@@ -23,15 +23,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from linksocks.config import Config, resolve
-from linksocks.config.settings import settings_of
 from linksocks.errors import ConfigError
 
 INI = str(Path(__file__).resolve().parent.parent / "conf" / "quickstart.ini")
-COMMANDS = ("server", "client")
 PAGE = b"Hello from behind the tunnel.\n"
 PATIENCE = 20.0
 """Seconds until a port must be open."""
@@ -60,15 +58,8 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def environment(command: str) -> dict[str, str]:
-    """The variables without those that only the other command can use: here both have one environment."""
-    works = {name: {s.variable for s in settings_of(name) if name not in s.later} for name in COMMANDS}
-    foreign = set().union(*works.values()) - works[command]
-    return {name: text for name, text in os.environ.items() if name not in foreign}
-
-
 def settings(command: str) -> Config:
-    return resolve(command, {"config": INI}, environment(command))
+    return resolve(command, {"config": INI}, os.environ)
 
 
 @contextmanager
@@ -84,7 +75,7 @@ def running(command: str) -> Iterator[subprocess.Popen[bytes]]:
     """The command as a process of its own, as a user would start it; ended at the end."""
     argv = [str(Path(sys.executable).with_name("linksocks")), command, "--config", INI]
     # A session of its own, so that Ctrl-C reaches this script alone and the script ends things in order.
-    process = subprocess.Popen(argv, env=environment(command), start_new_session=True)
+    process = subprocess.Popen(argv, start_new_session=True)
     try:
         yield process
     finally:
@@ -149,6 +140,8 @@ def fetch(proxy: tuple[str, int], login: tuple[str, str], host: str, port: int) 
 
 
 def demonstrate(*, check: bool) -> None:
+    with suppress(OSError):  # as any file with a token: linksocks warns of one that others can read
+        Path(INI).chmod(0o600)
     server, client = settings("server"), settings("client")
     socks = (client["socks-host"], client["socks-port"])
     login = (client["socks-username"], client["socks-password"].reveal())
