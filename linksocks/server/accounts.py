@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from linksocks.server.tokens import Token
-from linksocks.tunnel.limits import NO_LIMITS, Account, Limits, rates
+from linksocks.tunnel.limits import A_SHARE, NO_LIMITS, Account, Limits, rates
 from linksocks.tunnel.tally import Tally
 
 
 class Accounts:
-    """`limits` hold where a token's own say nothing."""
+    """`limits` hold where a token's own say nothing, and A_SHARE where these don't."""
 
     def __init__(self, limits: Limits = NO_LIMITS) -> None:
         self._limits = limits
@@ -23,5 +23,6 @@ class Accounts:
         return Account(limits, token.rates, self.tallies.setdefault(token.grant.client, Tally()))
 
     def limits(self, token: Token) -> Limits:
-        """What holds for a token."""
-        return token.spec.limits.within(self._limits)
+        """What holds for a token. A provider opens nothing: its channels are those of many."""
+        said = token.spec.limits.within(self._limits)
+        return said if token.grant.reverse else said.within(A_SHARE)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final, cast
 
@@ -21,7 +22,7 @@ from gevent import socket
 from gevent.pool import Group, Pool
 from gevent.server import StreamServer
 
-from linksocks.errors import DialError, NoLinkError, RequestError
+from linksocks.errors import Cause, DialError, NoLinkError, RequestError
 from linksocks.net.greenlets import name_current, spawn
 from linksocks.net.listen import PatientAccept, listen
 from linksocks.net.sockets import end_politely, shown, tune
@@ -30,7 +31,7 @@ from linksocks.tunnel.channel import Channel
 from linksocks.tunnel.exchange import Exchange
 from linksocks.tunnel.front import Front, front_for
 from linksocks.tunnel.gate import Gate
-from linksocks.tunnel.link import Link
+from linksocks.tunnel.link import MAX_ASSOCIATIONS, Link
 from linksocks.tunnel.outbound import CONNECT_TIMEOUT
 from linksocks.tunnel.relay import Relay
 from linksocks.wire.http_proxy import Forward
@@ -44,6 +45,9 @@ KEEP_ALIVE: Final = 60.0
 
 ANSWER_TIMEOUT: Final = CONNECT_TIMEOUT + 5.0
 """Seconds for the other end's dial and the way there and back (PROTOCOL section 3.2)."""
+
+ASSOCIATIONS_OF_ONE: Final = MAX_ASSOCIATIONS // 4
+"""UDP associations of one address here: a single application must not take all that the link may have."""
 
 _FAREWELL: Final = 2.0
 """Seconds for a refused application to read why."""
@@ -83,6 +87,7 @@ class Inbound:
         self._fast_open = fast_open
         self._listener = listener
         self._server = _PatientServer(listener, self._serve, spawn=Pool())
+        self._associations: Counter[str] = Counter()  # of each address
         self._busy = Group()  # those of the pool that have a channel, or had one and still write
         self.port: int = listener.getsockname()[1]
 
@@ -211,7 +216,15 @@ class Inbound:
     def _associate(self, sock: socket.socket, request: Request) -> None:
         """Raises DialError, too."""
         # Datagrams have no last one: `drain` does not wait.
-        serve_association(sock, self._pick().open_datagrams(), request.port, ANSWER_TIMEOUT, self._gate)
+        host: str = sock.getpeername()[0]
+        if self._associations[host] >= ASSOCIATIONS_OF_ONE:
+            raise DialError(Cause.NOT_ALLOWED, f"{host} has {ASSOCIATIONS_OF_ONE} UDP associations")
+        self._associations[host] += 1
+        try:
+            serve_association(sock, self._pick().open_datagrams(), request.port, ANSWER_TIMEOUT, self._gate)
+        finally:
+            self._associations[host] -= 1
+            self._associations += Counter()  # forgets those with none
 
     def _pass_on(self, request: Request | Forward) -> str:
         """The host to ask the other end for. Raises DialError where it may not be reached."""

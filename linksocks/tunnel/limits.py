@@ -49,6 +49,12 @@ class Limits:
 
 NO_LIMITS: Final = Limits()
 
+MAX_RELAYS: Final = 16_384
+"""Connections and UDP associations of all clients together that one side serves, dials included."""
+
+A_SHARE: Final = Limits(channels=MAX_RELAYS // 4)
+"""For a client that opens channels, where nothing else was said: one alone must not take all places."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rates:

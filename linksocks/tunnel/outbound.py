@@ -21,6 +21,7 @@ from linksocks.tunnel.access import NO_RULES, AccessRules, judge_of
 from linksocks.tunnel.channel import Channel
 from linksocks.tunnel.datagrams import DatagramChannel
 from linksocks.tunnel.gate import Gate
+from linksocks.tunnel.limits import MAX_RELAYS
 from linksocks.tunnel.relay import Relay
 from linksocks.tunnel.tally import Dials
 from linksocks.wire.mask import Buffer
@@ -28,9 +29,6 @@ from linksocks.wire.messages import Connect
 
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds for a dial with its look-up (PROTOCOL section 3.2)."""
-
-MAX_RELAYS: Final = 16_384
-"""Connections and UDP associations of all clients together, dials included."""
 
 log = logging.getLogger(__name__)
 

@@ -48,8 +48,8 @@ from linksocks.tunnel.datagrams import DatagramChannel
 from linksocks.tunnel.datagrams import join as join_datagrams
 from linksocks.tunnel.gate import Gate
 from linksocks.tunnel.inbound import ANSWER_TIMEOUT
+from linksocks.tunnel.limits import MAX_RELAYS
 from linksocks.tunnel.link import Link
-from linksocks.tunnel.outbound import MAX_RELAYS
 from linksocks.tunnel.relay import STALLED, UNANSWERED
 from linksocks.wire.mask import Buffer
 from linksocks.wire.messages import Connect
@@ -119,7 +119,7 @@ class Switch:
             log.info("no connection to %s: %s", target, error)
             pair.asked.refuse(error)
         except gevent.GreenletExit:
-            pair.asked.abort("the connection was not opened")
+            pair.asked.abort("the server is stopping")
             raise
         else:
             log.debug("connected to %s", target)

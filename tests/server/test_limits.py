@@ -148,6 +148,19 @@ class TestChannels:
             assert client.account.channels == 0
         assert refusals(server) == {("channel", "channels"): 50}
 
+    def test_who_opens_them_has_a_share_unless_something_else_is_said(self) -> None:
+        limits = {"a": Limits(), "b": Limits(channels=0), "c": Limits(channels=9)}
+        role = server_role()
+        for name, said in limits.items():
+            role.add(TokenSpec(Kind.FORWARD, OTHER + name, limits=said))
+        role.add(TokenSpec(Kind.REVERSE, OTHER))
+        with running(role) as server, ExitStack() as stack:
+            for name in limits:
+                stack.enter_context(by_hand(server, OTHER + name))
+            stack.enter_context(by_hand(server, OTHER, reverse=True))
+            found = [client.account.max_channels for client in server._clients]
+        assert found == [4096, 0, 9, 0]
+
     def test_they_are_of_a_client_and_not_of_its_links(self) -> None:
         """Nor of all clients with the token."""
         with (

@@ -12,6 +12,7 @@ from gevent import socket
 
 from linksocks.errors import Cause
 from linksocks.tunnel import association as associations
+from linksocks.tunnel import inbound as inbounds
 from linksocks.tunnel.inbound import Inbound
 from linksocks.wire import messages as m
 from tests.support.associations import Association, associate, pack, udp_socket
@@ -101,6 +102,15 @@ class TestThroughATunnel:
             assert [app.receive()[2] for app in apps] == [bytes([number]) for number in range(20)]
             for app in apps:
                 app.close()
+
+    def test_one_address_has_a_share_of_them(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(inbounds, "ASSOCIATIONS_OF_ONE", 1)
+        with echo() as port, Tunnel() as tunnel:
+            with association(tunnel.inbound.port):
+                assert _reply(tunnel.inbound.port) == 2
+            _until(lambda: not tunnel.client.channels)
+            with association(tunnel.inbound.port) as app:
+                app.ask("127.0.0.1", port, b"ping")
 
     def test_the_last_datagram_may_come_with_the_end(self) -> None:
         with Tunnel() as tunnel, udp_socket(sockets=socket) as target:

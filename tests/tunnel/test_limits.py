@@ -153,11 +153,15 @@ class TestMemory:
             fast = taken.sinks[0]
             fast.consume()
             assert peer.expect(m.Consumed) == m.Consumed(A, first, 2 * first)
-            monkeypatch.setattr(channels, "MAX_KEPT", first)
             peer.send(m.Data(A, bytes(2 * first)))
             peer.fence()
-            fast.consume(first)
-            assert peer.expect(m.Consumed) == m.Consumed(A, 2 * first, first)
+            fast.consume()
+            assert peer.expect(m.Consumed) == m.Consumed(A, 3 * first, 4 * first)
+            monkeypatch.setattr(channels, "MAX_KEPT", first)
+            peer.send(m.Data(A, bytes(4 * first)))
+            peer.fence()
+            fast.consume(2 * first)
+            assert peer.expect(m.Consumed) == m.Consumed(A, 5 * first, 2 * first)
             peer.send(m.Data(A, b"!"))
             assert "window" in peer.expect(m.Disconnect).error
         assert account.kept == 0
