@@ -17,7 +17,9 @@ from collections.abc import Iterable
 from docopt import docopt
 
 from linksocks.config import nearest
-from linksocks.config.settings import COMMANDS, Command, Setting, has_effect, settings_of
+from linksocks.config.effect import Way, no_effect
+from linksocks.config.setting import Setting
+from linksocks.config.settings import COMMANDS, Command, settings_of
 from linksocks.errors import ConfigError
 
 _WIDTH = 100
@@ -48,7 +50,7 @@ def overview() -> str:
     commands += _OTHERS
     lines = "\n".join(f"  {name:<14}{summary}" for name, summary in commands)
     return (
-        "SOCKS5 over WebSocket.\n\nUsage:\n  linksocks COMMAND [options]\n\n"
+        "A proxy over WebSocket.\n\nUsage:\n  linksocks COMMAND [options]\n\n"
         f"Commands:\n{lines}\n\nlinksocks COMMAND --help tells the options of a command.\n\n{EXIT_CODES}\n"
     )
 
@@ -86,7 +88,11 @@ def parse(command: Command, argv: list[str]) -> dict[str, str]:
 def _effect(command: Command, setting: Setting) -> str | None:
     """Which way round the command must run for a setting to do something, as the help text says it; None: either
     that is not its way, or nothing would do."""
-    ways = [reverse for reverse in (False, True) if has_effect(command.name, setting.name, reverse=reverse)]
+    ways = [
+        reverse
+        for reverse in (False, True)
+        if not no_effect(Way(command=command.name, reverse=reverse, connectors=True), setting.name)
+    ]
     if command.reverse is not None:
         return "" if command.reverse in ways else None
     return "" if len(ways) == 2 else "; in reverse mode only" if ways[0] else "; not in reverse mode"

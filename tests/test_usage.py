@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from linksocks.config.settings import COMMANDS, Command, Setting, command_named, settings_of
+from linksocks.config.setting import Setting
+from linksocks.config.settings import COMMANDS, Command, command_named, settings_of
 from linksocks.errors import ConfigError
 from linksocks.usage import help_text, overview, parse
 
@@ -49,6 +50,37 @@ def test_the_help_text_is_fit_to_read_and_to_parse(command: Command) -> None:
     assert sorted(declared) == sorted(["help", *(setting.name for setting in settings_of(command.name))])
     assert len(re.findall(r"^\s*-", text, re.MULTILINE)) == len(declared)
     assert command.name in overview()
+
+
+@pytest.mark.parametrize("command", ["provider", "connector"])
+def test_the_help_text_lists_reverse_where_it_is_refused(command: str) -> None:
+    options, _, idle = help_text(command_named(command)).partition(
+        f"\nOf no effect on a {command}, and refused:"
+    )
+    assert "--reverse " in idle
+    assert "--reverse " not in options
+
+
+@pytest.mark.parametrize(("command", "setting"), EVERY_FLAG)
+def test_a_flag_that_is_given_twice_is_repeated_or_a_mistake(command: Command, setting: Setting) -> None:
+    """docopt would print its usage, or take the later one."""
+    value = ["x"] if setting.kind.argument else []
+    for first in filter(None, (setting.flag, setting.short and f"-{setting.short}")):
+        argv = [first, *value, setting.flag, *value]
+        if setting.kind.repeats:
+            assert parse(command, argv) == {setting.name: "x\nx"}
+        elif setting.name == "debug":
+            assert parse(command, argv) == {"debug": "2"}
+        else:
+            with pytest.raises(ConfigError, match=f"^{setting.flag}: is given too often; "):
+                parse(command, argv)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_all_flags_that_may_be_repeated_together(command: Command) -> None:
+    repeated = [setting for setting in settings_of(command.name) if setting.kind.repeats]
+    argv = [word for setting in repeated * 3 for word in (setting.flag, "x")]
+    assert parse(command, [*argv, "-d", "-d"]) == {s.name: "x\nx\nx" for s in repeated} | {"debug": "2"}
 
 
 @pytest.mark.parametrize(

@@ -9,22 +9,14 @@ import textwrap
 from collections.abc import Iterable
 from typing import Final
 
-from linksocks.config.settings import (
-    ALL,
-    SECTIONS,
-    SETTINGS,
-    TOKEN,
-    Section,
-    Setting,
-    command_named,
-    has_effect,
-    settings_of,
-)
+from linksocks.config.effect import Way, no_effect
+from linksocks.config.setting import ALL, TOKEN, Setting
+from linksocks.config.settings import SECTIONS, SETTINGS, Section, command_named, settings_of
 
 _WIDTH: Final = 110
 
 _RST_HEAD: Final = """\
-.. Made by scripts/docs from the table in linksocks/config/settings.py: change it there.
+.. Made by scripts/docs from the table in linksocks/config/table: change it there.
 
 Settings
 ========
@@ -76,7 +68,7 @@ Tokens that were made through the API stay. A client that had ended by itself is
 _INI_HEAD: Final = """\
 # All settings of linksocks, commented out, with their defaults.
 #
-# Made by scripts/docs from the table in linksocks/config/settings.py.
+# Made by scripts/docs from the table in linksocks/config/table.
 #
 # A section belongs to the command of its name: [server], [client], [provider] and [connector]. With
 # `linksocks run --config FILE` one process runs all that have a section, also more of a kind: [client:NAME].
@@ -197,7 +189,7 @@ def keys_of(section: str) -> list[Setting]:
         setting
         for setting in settings_of(section)
         if setting.in_file and section not in setting.later
-        if fixed is None or (setting.name != "reverse" and has_effect(section, setting.name, reverse=fixed))
+        if fixed is None or not no_effect(Way(command=section, reverse=fixed), setting.name)
     ]
 
 

@@ -22,7 +22,8 @@ from typing import Final
 
 from linksocks.config import ini
 from linksocks.config.given import Given, Level, nearest, parse, reason_of
-from linksocks.config.settings import SECTIONS, Setting, section_named, settings_of
+from linksocks.config.setting import Setting
+from linksocks.config.settings import SECTIONS, section_named, settings_of
 from linksocks.errors import ConfigError
 
 _HEADER: Final = re.compile(r"(\w+)(?:\s*:\s*(.*))?")

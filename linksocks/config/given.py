@@ -15,7 +15,7 @@ from typing import Any
 
 import linksocks.config.values as v
 from linksocks.config.secret import redact_url
-from linksocks.config.settings import Setting
+from linksocks.config.setting import Setting
 from linksocks.errors import ConfigError
 
 

@@ -16,9 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from linksocks.config.effect import Way, no_effect
 from linksocks.config.file import Section, read_file, warn_if_readable
 from linksocks.config.given import Given, Level, nearest, parse, reason_of
-from linksocks.config.settings import COMMANDS, RUN, TOKEN, Setting, command_named, has_effect, settings_of
+from linksocks.config.setting import RUN, TOKEN, Setting
+from linksocks.config.settings import COMMANDS, command_named, settings_of
 from linksocks.config.tokens import drop_strangers, token_problems
 from linksocks.errors import ConfigError
 
@@ -35,6 +37,8 @@ class Config:
     values: Mapping[str, Any]
     said: Mapping[str, Given] = field(default_factory=dict, compare=False, repr=False)
     """Where the values come from; one that is not here is the default."""
+    way: Way | None = field(default=None, compare=False)
+    """How the command runs; a token has none."""
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
@@ -113,13 +117,12 @@ def _config(
 ) -> Config:
     """The values of one section, with what was `said` of it here and above."""
     said = dict(said)
-    reverse = None
+    way = None
     if command in TOKEN:
         drop_strangers(section, said, problems)
     else:
-        reverse = _reverse(command, said, problems)
-        any_token = any_token or "api-key" in said or "api-key-file" in said
-        _drop_idle(command, reverse, any_token, said, problems)
+        way = _way(command, said, problems, any_token=any_token)
+        _drop_idle(way, said, problems)
     _read_secrets(command, said, problems, warnings)
     values = {setting.name: _value(command, setting, said, problems) for setting in settings_of(command)}
     for setting in settings_of(command):
@@ -127,7 +130,7 @@ def _config(
             given = said[setting.name]
             other = setting.needs if command in TOKEN else f"--{setting.needs}"
             problems.append(f"{given.where}: has no effect without {other}; give both or none")
-    return Config(command, values | ({} if reverse is None else {"reverse": reverse}), said)
+    return Config(command, values | ({} if way is None else {"reverse": way.reverse}), said, way)
 
 
 def _from_environment(command: str, environ: Mapping[str, str]) -> dict[str, Given]:
@@ -169,32 +172,34 @@ def _read_secrets(command: str, said: dict[str, Given], problems: list[str], war
                 problems.append(f"{file.where}: can't read {str(path)!r}: {reason_of(error)}")
 
 
-def _reverse(command: str, said: dict[str, Given], problems: list[str]) -> bool:
-    """Which way round the command runs. What was said of that is taken out of `said`."""
-    setting = next(setting for setting in settings_of(command) if setting.name == "reverse")
-    given, fixed = said.pop("reverse", None), command_named(command).reverse
-    if given is None or (fixed is not None and given.level is Level.ENVIRONMENT):
-        return bool(fixed)
-    value = bool(_value(command, setting, {"reverse": given}, problems))
-    if fixed is not None and value is not fixed:
-        problems.append(f"{given.where}: has no effect on a {command}; leave it out")
-    return value
+def _way(command: str, said: dict[str, Given], problems: list[str], *, any_token: bool) -> Way:
+    """How the command runs. What was said of --reverse is taken out of `said`, unless it would have no effect."""
+    reverse = command_named(command).reverse
+    if reverse is None:
+        reverse = _is_on(command, "reverse", said, problems)
+        said.pop("reverse", None)
+    return Way(
+        command=command,
+        reverse=reverse,
+        autonomy=_is_on(
+            command, "connector-autonomy", said, []
+        ),  # what is wrong with it is said with the others
+        connectors="connector-token" in said or "connector-token-file" in said,
+        any_token=any_token or "api-key" in said or "api-key-file" in said,
+    )
 
 
-def _drop_idle(
-    command: str, reverse: bool, any_token: bool, said: dict[str, Given], problems: list[str]
-) -> None:
+def _is_on(command: str, name: str, said: Mapping[str, Given], problems: list[str]) -> bool:
+    switches = [setting for setting in settings_of(command) if setting.name == name]
+    return any(_value(command, setting, said, problems) for setting in switches)
+
+
+def _drop_idle(way: Way, said: dict[str, Given], problems: list[str]) -> None:
     """What would have no effect is taken out of `said`. A variable may be meant for another command of the same
     environment, a flag or a key is a mistake."""
-    why = f"on a {command}; leave it out"
-    if command_named(command).reverse is None:
-        why = (
-            "with --reverse; leave one of them out"
-            if reverse
-            else "without --reverse; add that or leave this out"
-        )
     for name in list(said):
-        if has_effect(command, name, reverse=reverse, any_token=any_token):
+        why = no_effect(way, name)
+        if not why:
             continue
         given = said.pop(name)
         if given.level is not Level.ENVIRONMENT:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from linksocks.config import Config, Settings
+from linksocks.config.effect import no_effect
 from linksocks.config.secret import MASK, Secret, redact_url
-from linksocks.config.settings import Setting, has_effect, settings_of
+from linksocks.config.setting import Setting
+from linksocks.config.settings import settings_of
 from linksocks.errors import ConfigError
 from linksocks.net.sockets import shown as address
 from linksocks.server.specs import Kind, TokenSpec
@@ -43,9 +45,8 @@ def shown(settings: Settings) -> str:
     tokens = {f"token:{name}": config for name, config in settings.tokens.items()}
     parts = []
     for section, config in {**settings.roles, **tokens}.items():
-        any_token = bool(settings.tokens or (config.command == SERVER and config["api-key"]))
         lines = [f"[{section}]"]
-        for setting in _effective(config, any_token=any_token):
+        for setting in _effective(config):
             lines += _entry(setting, config)
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
@@ -73,15 +74,13 @@ def _token(spec: TokenSpec) -> str:
     return f"a{'n' * (spec.kind is Kind.AUTONOMY)} {spec.kind.value} token"
 
 
-def _effective(config: Config, *, any_token: bool) -> Iterator[Setting]:
+def _effective(config: Config) -> Iterator[Setting]:
     for setting in settings_of(config.command):
         if config.command in setting.later or setting.name in ("config", "reverse"):
             continue
         if setting.types and config["type"] not in setting.types:
             continue
-        if "reverse" in config.values and not has_effect(
-            config.command, setting.name, reverse=config["reverse"], any_token=any_token
-        ):
+        if config.way and no_effect(config.way, setting.name):
             continue
         if not setting.holds or setting.name in config.said:
             yield setting

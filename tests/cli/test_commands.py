@@ -27,17 +27,17 @@ def mistake(*args: str, env: dict[str, str] | None = None) -> list[str]:
 @pytest.mark.parametrize(
     ("args", "mode", "first"),
     [
-        (["--help"], "", "SOCKS5 over WebSocket."),
-        (["-h"], "", "SOCKS5 over WebSocket."),
+        (["--help"], "", "A proxy over WebSocket."),
+        (["-h"], "", "A proxy over WebSocket."),
         (["server", "--help"], "", "Accepts links"),
-        (["client", "-t", "x", "-h"], "", "Opens a SOCKS5 port"),
+        (["client", "-t", "x", "-h"], "", "Opens a port for applications"),
         (["provider", "--help"], "", "Lends this machine's network"),
-        (["connector", "--help"], "", "Opens a SOCKS5 port to the network of a provider"),
+        (["connector", "--help"], "", "Opens a port for applications to the network of a provider"),
         (["--help"], "server", "Accepts links"),
         (["--help"], "reverse", "Lends this machine's network"),
-        (["client", "--help"], "server", "Opens a SOCKS5 port"),
+        (["client", "--help"], "server", "Opens a port for applications"),
         (["run", "--help"], "", "Runs all that an INI file"),
-        (["check-config", "--help"], "", "SOCKS5 over WebSocket."),
+        (["check-config", "--help"], "", "A proxy over WebSocket."),
     ],
 )
 def test_help(args: list[str], mode: str, first: str) -> None:
@@ -71,6 +71,14 @@ def test_version() -> None:
         (["server", "-k", "x", "-p", "1080"], "--socks-port: has no effect without --reverse"),
         (["server", "-p", "1080"], "--socks-port: has no effect without --reverse"),
         (["server", "-a"], "--connector-autonomy: has no effect without --reverse"),
+        (
+            ["server", "-r", "-a", "-t", "x", "-n", "a"],
+            "--socks-username: has no effect with --connector-auto",
+        ),
+        (
+            ["server", "-r", "--connector-wait-provider", "1s"],
+            "--connector-wait-provider: has no effect without",
+        ),
         (["server", "-r", "-a", "-c", "x"], "--connector-token: with --connector-autonomy providers bring"),
         (
             ["server", "-r", "-p", "0", "-t", "x", "-c", "x"],
@@ -82,6 +90,7 @@ def test_version() -> None:
         (["client", "-c", "x"], "--connector-token: has no effect without --reverse; add that or leave"),
         (["connector", "-c", "x"], "--connector-token: has no effect on a connector; leave it out"),
         (["connector", "-r"], "--reverse: has no effect on a connector; leave it out"),
+        (["provider", "-r"], "--reverse: has no effect on a provider; leave it out"),
         (["provider", "-c", "anonymous"], "--connector-token: expected 1 to 255 bytes"),
         (["provider", "--nonsense"], "--nonsense: provider has no such flag"),
         (

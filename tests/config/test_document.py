@@ -6,7 +6,8 @@ import pytest
 
 from linksocks.config import resolve_all
 from linksocks.config.document import EXAMPLES, keys_of, linksocks_ini, settings_rst
-from linksocks.config.settings import SECTIONS, SETTINGS, Section, Setting
+from linksocks.config.setting import Setting
+from linksocks.config.settings import SECTIONS, SETTINGS, Section
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,14 +6,9 @@ from typing import Any
 import pytest
 
 from linksocks.config import Config, resolve
-from linksocks.config.settings import (
-    ALL,
-    SETTINGS,
-    Setting,
-    command_named,
-    has_effect,
-    settings_of,
-)
+from linksocks.config.effect import Way, no_effect
+from linksocks.config.setting import ALL, Setting
+from linksocks.config.settings import SETTINGS, command_named, settings_of
 from linksocks.errors import ConfigError
 
 SECRET = "Geheim-47110815"
@@ -86,8 +81,7 @@ class TestPrecedence:
             s.variable: "\x07"
             for s in settings_of(command)
             if s.kind.argument not in ("FILE", "ITEM")
-            and has_effect(command, s.name, reverse=way_round)
-            and not (s.name == "reverse" and command in ("provider", "connector"))
+            and not no_effect(Way(command=command, reverse=way_round), s.name)
         }
         said = problems(command, {}, bad)
         assert {line.split(":")[0] for line in said} >= set(bad)
@@ -259,6 +253,19 @@ class TestNoEffect:
         ("connector", {}, "connector-token", "on a connector"),
         ("connector", {}, "connector-token-file", "on a connector"),
         ("connector", {}, "reverse", "on a connector"),
+        ("provider", {}, "reverse", "on a provider"),
+        ("server", {"reverse": "1"}, "connector-wait-provider", "without --connector-token or"),
+        *(
+            ("server", {"reverse": "1", "connector-autonomy": "1"}, name, "with --connector-autonomy")
+            for name in (
+                "socks-host",
+                "socks-port",
+                "socks-username",
+                "socks-nowait",
+                "port-pool",
+                "fast-open",
+            )
+        ),
     ]
 
     @pytest.mark.parametrize(("command", "flags", "name", "why"), IDLE)
@@ -277,7 +284,7 @@ class TestNoEffect:
     ) -> None:
         setting = next(setting for setting in settings_of(command) if setting.name == name)
         config = resolve(command, flags, {setting.variable: "\x07"})
-        assert config[name] == setting.default_value
+        assert config[name] == resolve(command, flags, {})[name]
 
     def test_with_its_switch_it_has_one(self) -> None:
         assert resolve("server", {"socks-port": "1080", "reverse": "1"}, {})["socks-port"] == 1080
@@ -295,10 +302,20 @@ class TestNoEffect:
         else:
             assert resolve(command, {"reverse": "1"}, {})["reverse"] is True
 
-    def test_a_provider_may_be_told_what_it_is_and_not_the_opposite(self, ini: str) -> None:
-        assert resolve("provider", {"reverse": "1"}, {})["reverse"] is True
-        write(Path(ini), "[provider]\nreverse = no\n")
-        assert "has no effect on a provider" in problems("provider", {"config": ini})[0]
+    @pytest.mark.parametrize("switch", ["connector-autonomy", "connector-token", "connector-token-file"])
+    def test_where_connectors_come_they_may_wait(self, tmp_path: Path, switch: str) -> None:
+        given = write(tmp_path / "token", "x") if switch.endswith("file") else "1"
+        flags = {"reverse": "1", switch: given, "connector-wait-provider": "3s"}
+        assert resolve("server", flags, {})["connector-wait-provider"] == 3.0
+
+    def test_autonomy_that_is_switched_off_has_a_port(self) -> None:
+        flags = {"reverse": "1", "connector-autonomy": "no", "socks-port": "1080"}
+        assert resolve("server", flags, {})["socks-port"] == 1080
+
+    def test_with_tokens_of_any_kind_there_may_be_ports_and_connectors(self) -> None:
+        flags = {"reverse": "1", "connector-autonomy": "1", "token": "x", "api-key": "k", "port-pool": "5-6"}
+        assert resolve("server", flags, {})["port-pool"] == (5, 6)
+        assert resolve("server", {"api-key": "k", "connector-wait-provider": "3s"}, {})
 
 
 def test_anonymous_is_no_connector_token() -> None:

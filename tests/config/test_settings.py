@@ -2,7 +2,8 @@
 
 import pytest
 
-from linksocks.config.settings import ALL, COMMANDS, SECTIONS, SETTINGS, Setting, settings_of
+from linksocks.config.setting import ALL, Setting
+from linksocks.config.settings import COMMANDS, SECTIONS, SETTINGS, settings_of
 
 # Flag, short form and variable of PROTOCOL section 6.1, as it prints them.
 CLIENT_FLAGS = """
