@@ -85,7 +85,7 @@ class Session:
         self, uplink: Uplink, resolver: Resolver, *, reverse: bool, recognised: bool = False
     ) -> None:
         self._url = server_url(uplink.url)
-        self._tls = _tls(uplink.trust, self._url.scheme)
+        self._tls = _tls(uplink, self._url.scheme)
         proxy = uplink.proxy or (self._environment_proxy() if uplink.env_proxy else None)
         if proxy:
             log.info("the way to the server is the proxy %s", shown((proxy.host, proxy.port)))
@@ -149,11 +149,25 @@ class Session:
         return welcome
 
 
-def _tls(trust: Trust, scheme: str) -> TlsClient:
-    """Raises ConfigError, also where the user counts on what a plain connection does not have."""
-    if scheme == "ws" and (trust.pin or trust.client_cert):
-        flag = "--tls-pin" if trust.pin else "--tls-client-cert"
-        raise ConfigError(f"{flag}: has no effect on a ws:// URL, which means no TLS; give a wss:// URL")
+def _tls(uplink: Uplink, scheme: str) -> TlsClient:
+    """Raises ConfigError, also where the user counts on what a plain connection does not have.
+
+    A redirect may lead from ws:// to wss://, but whoever is on the way may lead elsewhere, or nowhere: who wants more
+    of TLS than its defaults has to ask for it in the URL.
+    """
+    trust = uplink.trust
+    said = {
+        "--tls-pin": trust.pin,
+        "--tls-client-cert": trust.client_cert,
+        "--ca-file": trust.ca_file,
+        "--tls-server-name": uplink.tls_server_name,
+        "--insecure": trust.insecure,
+    }
+    flag = next((flag for flag, value in said.items() if value), "")
+    if scheme == "ws" and flag:
+        raise ConfigError(
+            f"{flag}: has no effect on a ws:// URL, which means no TLS; give a wss:// URL, or leave it out"
+        )
     if trust.insecure:
         log.warning(
             "--insecure: the server's certificate is not checked; who is on the way can read and change everything, "

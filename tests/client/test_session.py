@@ -12,8 +12,9 @@ import gevent
 import pytest
 
 from linksocks.client.session import Session
-from linksocks.errors import AuthError, LinkClosed, LinkError
+from linksocks.errors import AuthError, ConfigError, LinkClosed, LinkError
 from linksocks.net.resolve import Resolver
+from linksocks.net.trust import Trust
 from linksocks.tunnel.link import Link
 from linksocks.wire import messages as m
 from linksocks.wire.auth import token_hash
@@ -146,3 +147,21 @@ def test_an_admitted_one_makes_links_at_once() -> None:
         for visitor in visitors:
             visitor.send(YES)
         leave(making, visitors)
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("--tls-pin", {"trust": Trust(pin="0" * 64)}),
+        ("--tls-client-cert", {"trust": Trust(client_cert="x", client_key="y")}),
+        ("--ca-file", {"trust": Trust(ca_file="x")}),
+        ("--tls-server-name", {"tls_server_name": "x"}),
+        ("--insecure", {"trust": Trust(insecure=True)}),
+    ],
+)
+def test_what_is_said_about_tls_needs_tls(
+    flag: str, said: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ConfigError, match=f"^{flag}: has no effect on a ws:// URL, .*; give a wss:// URL"):
+        Session(uplink(1, **said), Resolver(), reverse=False)
+    assert not caplog.records, "there is no certificate to be warned of"
