@@ -1,4 +1,4 @@
-"""linksocks: SOCKS5 over WebSocket, in synchronous Python on gevent."""
+"""linksocks: a proxy over WebSocket, in synchronous Python on gevent."""
 
 from linksocks.version import __version__
 

@@ -101,7 +101,7 @@ def logins(ends: Ends) -> int:
 
 
 def client_port_opens(ends: Ends) -> None:
-    eventually(lambda: any("SOCKS5 on" in line for line in ends.client.err), *ends.processes)
+    eventually(lambda: any("applications' port" in line for line in ends.client.err), *ends.processes)
 
 
 @pytest.fixture(scope="module")

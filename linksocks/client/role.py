@@ -1,4 +1,4 @@
-"""The client: serves SOCKS5 to local applications through its links to a server.
+"""The client: a port for local applications, whose connections go through its links to a server.
 
 With a forward token the server dials, with a connector token a provider does; the client need not know.
 """
@@ -26,7 +26,9 @@ log = logging.getLogger("linksocks.client")
 
 
 class ClientRole:
-    """SOCKS5 on `socks_host:socks_port`, with a password where a name or password is given, through `uplink`.
+    """The port for applications at `socks_host:socks_port`, with a password where a name or password is given.
+
+    What comes in there goes through `uplink`.
 
     The port opens with the first login, or with `socks_no_wait` at once. With `fast_open` an application may send
     before its target has answered. What `rules` do not allow is refused at the port.
@@ -61,7 +63,7 @@ class ClientRole:
 
     @property
     def socks_port(self) -> int:
-        """The port of the SOCKS server, from `start` on."""
+        """The port for applications, from `start` on."""
         return self._inbound.port if self._inbound else self._socks_address[1]
 
     @property
@@ -70,7 +72,7 @@ class ClientRole:
         return self._partners.count
 
     def start(self) -> None:
-        """Takes the SOCKS port and begins to connect. Raises ListenError."""
+        """Takes the port for applications and begins to connect. Raises ListenError."""
         listener = bind(*self._socks_address)
         self._inbound = Inbound(
             listener, self._links.pick, *self._socks_credentials, fast_open=self._fast_open, gate=self._gate
@@ -94,7 +96,7 @@ class ClientRole:
         self._links.wait()
 
     def stop(self, grace: float) -> None:
-        """Closes the SOCKS port, gives connections `grace` seconds to end, then closes all links with 1001."""
+        """Closes the port, gives connections `grace` seconds to end, then closes all links with 1001."""
         if self._inbound is not None:
             self._inbound.close()  # at once: another client may want the port
             self._links.stop(grace, self._inbound)
@@ -118,4 +120,4 @@ class ClientRole:
     def _open_socks(self, inbound: Inbound) -> None:
         inbound.start()
         self._socks_open = True
-        log.info("SOCKS5 on %s", shown((self._socks_address[0], inbound.port)))
+        log.info("applications' port %s is open", shown((self._socks_address[0], inbound.port)))

@@ -42,7 +42,7 @@ def server(files: Files, *args: str) -> Iterator[tuple[Process, int]]:
 def client(port: int, *args: str) -> Iterator[tuple[Process, int]]:
     """With the port for applications."""
     with linksocks("client", "-t", TOKEN, "-u", f"wss://127.0.0.1:{port}", "-p", "0", *args) as process:
-        yield process, int(process.wait_line(r"SOCKS5 on 127\.0\.0\.1:(\d+)")[1])
+        yield process, int(process.wait_line(r"applications' port 127\.0\.0\.1:(\d+) is open")[1])
     assert "Traceback" not in process.output
 
 

@@ -123,8 +123,8 @@ _READY: Final = {
     "reverse_server": r"listening on",
     "agent_server": r"listening on",
     "autonomy_server": r"listening on",
-    "client": r"SOCKS5 on",
-    "connector": r"SOCKS5 on",
+    "client": r"applications' port .+ is open",
+    "connector": r"applications' port .+ is open",
     "provider": r"logged in at",
 }
 """What a command logs when it has taken its role."""
