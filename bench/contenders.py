@@ -70,7 +70,7 @@ def ours(**env: str) -> Iterator[Running]:
     with linksocks("server", "-H", LOOPBACK, "-P", "0", "-t", _TOKEN, env=env) as server:
         url = "ws://" + server.wait_line(r"listening on (\S+)")[1]
         with linksocks("client", "-u", url, "-p", "0", "-t", _TOKEN, env=env) as client:
-            port = int(client.wait_line(r"SOCKS5 on \S+:(\d+)")[1])
+            port = int(client.wait_line(r"applications' port \S+:(\d+) is open")[1])
             yield Running((LOOPBACK, port), {"client": client, "server": server})
 
 

@@ -95,7 +95,7 @@ def test_a_link_lives_over_a_reload_and_its_hash_gets_into_no_log(tmp_path: Path
     with linksocks("server", *flags) as server:
         ws_port = int(server.wait_line(r"listening on 127\.0\.0\.1:(\d+)")[1])
         with Caddy(tmp_path, ws_port).running() as caddy, caddy.client() as client, EchoTarget() as echo:
-            port = int(client.wait_line(r"SOCKS5.* on 127\.0\.0\.1:(\d+)")[1])
+            port = int(client.wait_line(r"applications' port 127\.0\.0\.1:(\d+) is open")[1])
             with socks.connect(port, "127.0.0.1", echo.port) as app:
                 caddy.reload()
                 app.sendall(b"hello")

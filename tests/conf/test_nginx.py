@@ -54,7 +54,7 @@ def client(nginx: Nginx, pace: str = "") -> Iterator[tuple[Process, int]]:
     flags = ["client", "-t", TOKEN, "-u", nginx.url, "--ca-file", nginx.ca, "-p", "0"]
     with paced(pace, *flags) as process:
         said(process, "logged in at")
-        yield process, int(said(process, r"SOCKS5.* on 127\.0\.0\.1:(\d+)"))
+        yield process, int(said(process, r"applications' port 127\.0\.0\.1:(\d+) is open"))
 
 
 def test_bulk_goes_through_unharmed(tmp_path: Path, files: Files) -> None:

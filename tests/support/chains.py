@@ -134,7 +134,7 @@ class Chain:
 
     def port_of(self, connector: Process) -> int:
         """Where it takes applications."""
-        return int(said(connector, r"SOCKS5.* on 127\.0\.0\.1:(\d+)"))
+        return int(said(connector, r"applications' port 127\.0\.0\.1:(\d+) is open"))
 
     def kill(self, process: Process) -> None:
         """Kills `process`, which is no part of this any more."""
