@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import ssl as stdlib_ssl
 import tracemalloc
 from collections.abc import Iterator, Sequence
@@ -164,6 +165,7 @@ def test_sources_get_no_turn_after_close():
         (frame(CLOSE, b"\x03\xed", masked=False), 1002),
         (frame(CLOSE, b"\x03\xe8\xff", masked=False), 1007),
     ],
+    ids=itertools.count(),  # not by the bytes: the mask is random
 )
 def test_violations_are_answered_with_their_code(raw, code):
     with pair() as (websocket, peer):
