@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -92,6 +93,20 @@ def test_a_commit_is_on_the_disk(path: Path) -> None:
         database = store._database
         assert database.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_copy_of_the_file_alone_is_whole(path: Path) -> None:
+    copy = path.with_name("copy.db")
+    with opened(path) as store:
+        shutil.copy(path, copy)
+        assert known(copy) == []
+        for count, spec in enumerate(ALL, 1):
+            store.add(spec)
+            shutil.copy(path, copy)
+            assert known(copy) == [each.fingerprint for each in ALL[:count]]
+        store.remove(REVERSE.fingerprint)
+        shutil.copy(path, copy)
+    assert known(copy) == [FORWARD.fingerprint]
 
 
 def test_only_its_owner_may_read_it(path: Path) -> None:
