@@ -40,14 +40,15 @@ class Issuer:
         self._store = Store(self._path)
         try:
             for spec in self._store.load():
-                self._restore(spec)
+                self._restore(spec, self._store)
         except LinkSocksError:
             self.close()
             raise
 
-    def _restore(self, spec: TokenSpec) -> None:
+    def _restore(self, spec: TokenSpec, store: Store) -> None:
         if self._tokens.get(spec.fingerprint) is not None:
-            log.info("%s: the settings declare %s too, and count", self._path, spec.label)
+            store.forget(spec.fingerprint)  # else it would be back once the settings have it no more
+            log.info("%s: %s is the settings' from now on: forgotten here", self._path, spec.label)
             return
         try:
             self._add(spec)

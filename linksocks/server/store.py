@@ -95,6 +95,10 @@ class Store:
         )
         return gone > 0
 
+    def forget(self, fingerprint: str) -> None:
+        """Forgets a token, and keeps its connector tokens."""
+        self._commit("DELETE FROM token WHERE fingerprint = ?", (fingerprint,))
+
     def close(self) -> None:
         """Lets another process have the file."""
         self._run(self._database.close)

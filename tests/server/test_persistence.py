@@ -97,16 +97,17 @@ class TestRestart:
         with running(path) as server:
             assert server.items() == {}
 
-    def test_one_that_the_settings_declare_too_is_theirs_and_stays_kept(self, path: Path) -> None:
+    def test_one_that_the_settings_declare_too_is_theirs_and_no_longer_kept(self, path: Path) -> None:
+        settings = ("-r", "-t", "both", "-p", "0")
         with running(path) as server:
-            server.make("both")
-        with running(path, "-t", "both") as server:
-            assert set(server.items()) == {label("both")}
-        with running(path) as server:
-            assert set(server.items()) == {label("both")}
-            server.ask("DELETE", "/api/token/both")
+            server.make("both", type="reverse")
+            server.make("c", type="connector", reverse_token="both")
+        with running(path, *settings) as server:
+            assert set(server.items()) == {label("both"), label("c")}
         with running(path) as server:
             assert server.items() == {}
+        with running(path, *settings) as server:
+            assert set(server.items()) == {label("both"), label("c")}
 
     def test_a_connector_token_waits_for_the_reverse_token_of_the_settings(self, path: Path) -> None:
         settings = ("-r", "-t", "flag", "-p", "0")
