@@ -20,7 +20,8 @@ What holds, in whatever order rules were given:
 
 Names are judged as they were asked for, without regard to case or a final dot; an alias of a name is another name.
 Addresses are judged by whatever name they came. An IPv4 address that is written in IPv6 is that IPv4 address; one
-that is inside of an IPv6 address (NAT64, 6to4, Teredo) has it denied and blocked, but not allowed.
+that is inside of an IPv6 address (NAT64, 6to4, Teredo) has it denied and blocked, but not allowed. So has 0.0.0.0 the
+address 127.0.0.1, and :: the address ::1: the system goes there.
 """
 
 from __future__ import annotations

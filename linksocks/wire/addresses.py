@@ -27,6 +27,12 @@ _EMBEDDING: Final = (
 IPv4-mapped is none of them: that is no other address, but another spelling of the same one.
 """
 
+_HERE: Final[dict[IpAddress, IpAddress]] = {
+    IPv4Address("0.0.0.0"): IPv4Address("127.0.0.1"),
+    IPv6Address("::"): IPv6Address("::1"),
+}
+"""Where Linux goes that is told to connect to no address."""
+
 _NOT_PUBLIC: Final[tuple[IpNetwork, ...]] = tuple(
     ip_network(text)
     for text in (
@@ -78,12 +84,14 @@ def unmapped(address: IpAddress) -> IpAddress:
 
 
 def forms(address: IpAddress) -> tuple[IpAddress, ...]:
-    """`address`, and the IPv4 address inside of it if there is one."""
+    """`address`, the IPv4 address inside of it if there is one, and where the system goes for these (_HERE)."""
+    found = [address]
     if isinstance(address, IPv6Address):
         for network, shift, inverted in _EMBEDDING:
             if address in network:
-                return address, IPv4Address((int(address) >> shift & 0xFFFFFFFF) ^ inverted)
-    return (address,)
+                found.append(IPv4Address((int(address) >> shift & 0xFFFFFFFF) ^ inverted))
+                break
+    return *found, *(_HERE[form] for form in found if form in _HERE)
 
 
 def is_public(address: IpAddress) -> bool:
