@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO
 from typing import Any, Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote, unquote
 
 import gevent
 from gevent import socket, ssl
@@ -286,8 +286,9 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]
         return shown(self.client_address)
 
     def log_request(self) -> None:
-        path = (self.path or "").partition("?")[0]  # the query may hold the token's hash
-        log.debug("%s: %s %s: %s", self._peer(), self.command, path, self._orig_status)
+        log.debug(
+            "%s: %s %s: %s", self._peer(), self.command, _shown_path(self.path or ""), self._orig_status
+        )
 
     def log_error(self, msg: str, *args: Any) -> None:
         """pywsgi's word on a malformed request; its text repeats what the peer sent, so it stays out."""
@@ -296,6 +297,12 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]
     @property
     def logger(self) -> logging.Logger:
         return _upgrade_log
+
+
+def _shown_path(path: str) -> str:
+    """For the log. The query may hold a token's hash, and what is below a page of the API a token."""
+    parts = unquote(path.partition("?")[0]).split("/")
+    return quote("/".join(parts[:3])) + ("/..." if len(parts) > 3 else "")
 
 
 def _nowhere(_frame: bytes) -> None:

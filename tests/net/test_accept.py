@@ -131,6 +131,25 @@ def test_curl(server, path, args, status, said):
     assert said in body
 
 
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/api/token", "/api/token"),
+        ("/api/token/SECRET", "/api/token/..."),
+        ("/api/token//SECRET/x", "/api/token/..."),
+        ("/api%2Ftoken%2FSECRET", "/api/token/..."),
+        ("//api/token/SECRET", "//api/..."),
+        ("http://host/api/token/SECRET", "http%3A//host/..."),
+    ],
+)
+def test_what_is_below_a_page_is_not_logged(server, caplog, path, shown):
+    """DELETE /api/token/TOKEN has the token."""
+    server.ask(f"DELETE {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    [line] = [text for record in caplog.records if ": DELETE " in (text := record.getMessage())]
+    assert f": DELETE {shown}: " in line
+    assert "SECRET" not in line
+
+
 def test_keep_alive(server):
     with server.connect() as sock:
         for _ in range(3):
