@@ -21,8 +21,8 @@ from linksocks.net.tls import fingerprint, load_authorities, load_pair, new_cont
 LOOK: Final = 1.0
 """Seconds between two looks at the files, at least."""
 
-_State: TypeAlias = "tuple[tuple[int, int, int] | None, ...]"
-"""What tells one state of the files from another."""
+_State: TypeAlias = "tuple[tuple[int, int, int, int] | None, ...]"
+"""What tells one state of the files from another, their modes too: a file may become readable later."""
 
 log = logging.getLogger(__name__)
 
@@ -75,12 +75,12 @@ class Certificate:
         return tuple(_state(file) for file in self._files if file)
 
 
-def _state(file: str) -> tuple[int, int, int] | None:
+def _state(file: str) -> tuple[int, int, int, int] | None:
     try:
         found = os.stat(file)
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_ino, found.st_size
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size
 
 
 def _announce(context: ssl.SSLContext, cert_file: str) -> None:

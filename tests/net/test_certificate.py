@@ -98,6 +98,23 @@ def test_a_broken_pair_keeps_the_old_one_and_is_one_error(files, authority, tmp_
     assert served(certificate) == files.fingerprint != before
 
 
+def test_files_with_the_size_and_the_times_of_those_that_failed_are_served(files, authority):
+    """As a key that `chmod` makes readable: only the time of the inode's last change tells."""
+    certificate = Certificate(*files.pair)
+    before = files.fingerprint
+    files.issue(authority, "localhost")
+    key, failed = files.key.read_bytes(), files.key.stat()
+    files.key.write_bytes(bytes(len(key)))
+    os.utime(files.key, ns=(failed.st_atime_ns, failed.st_mtime_ns))
+    assert served(certificate) == before
+    failed = files.key.stat()
+    files.key.write_bytes(key)
+    while files.key.stat().st_ctime_ns == failed.st_ctime_ns:  # the kernel's clock for files ticks slowly
+        os.utime(files.key, ns=(failed.st_atime_ns, failed.st_mtime_ns))
+    os.utime(files.key, ns=(failed.st_atime_ns, failed.st_mtime_ns))
+    assert served(certificate) == files.fingerprint != before
+
+
 def test_new_client_authorities_are_taken(files, authority, tmp_path):
     certificate = Certificate(*files.pair, str(files.ca))
     before = certificate.context()
