@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from linksocks.server.tokens import Token
 from linksocks.tunnel.limits import A_SHARE, NO_LIMITS, Account, Limits, rates
 from linksocks.tunnel.tally import Tally
@@ -21,6 +23,13 @@ class Accounts:
         if token.rates is None:
             token.rates = rates(limits)
         return Account(limits, token.rates, self.tallies.setdefault(token.grant.client, Tally()))
+
+    def change(self, token: Token, present: Iterable[Account]) -> None:
+        """The token's limits are others now; `present` are the accounts of its clients that are connected."""
+        limits = self.limits(token)
+        token.rates = rates(limits, token.rates)
+        for account in present:
+            account.change(limits, token.rates)
 
     def limits(self, token: Token) -> Limits:
         """What holds for a token. A provider opens nothing: its channels are those of many."""

@@ -65,6 +65,10 @@ class Clients:
         client = self._clients.get(_id(token, instance))
         return client.account if client else self._accounts.open(token)
 
+    def change_limits(self, token: Token) -> None:
+        """Holds those with this token to its limits, which are others now."""
+        self._accounts.change(token, [client.account for client in self if client.token is token])
+
     def __iter__(self) -> Iterator[Client]:
         return iter(list(self._clients.values()))
 

@@ -145,7 +145,7 @@ class ServerRole:
             token.grant.change(new)
             token.spec = new
             if new.limits != old.limits:
-                token.rates = None
+                self._clients.change_limits(token)
 
     def remove(self, token: str) -> bool:
         """Ends all that `token` let in, its connector tokens too. Whether there was one."""

@@ -64,8 +64,11 @@ class Rates:
     received: Rate
 
 
-def rates(limits: Limits) -> Rates | None:
-    """None where there is no limit."""
+def rates(limits: Limits, before: Rates | None = None) -> Rates | None:
+    """None where there is no limit. Those from `before` are changed: what was begun with them is held to them too."""
+    if limits.rate and before:
+        before.sent.limit = before.received.limit = limits.rate
+        return before
     return Rates(Rate(limits.rate), Rate(limits.rate)) if limits.rate else None
 
 
@@ -85,9 +88,6 @@ class Account:
         self, limits: Limits = NO_LIMITS, shared: Rates | None = None, tally: Tally | None = None
     ) -> None:
         self.tally = tally or Tally()
-        self.max_channels = limits.channels or 0
-        self.idle = limits.idle or 0.0
-        """Seconds, or 0 where nobody has said."""
         self.channels = 0
         """Open now, on all links."""
         self.kept = 0
@@ -95,6 +95,13 @@ class Account:
         self.eased = Event()
         """Set whenever some of them are."""
         self._keepers: dict[Keeper, int] = {}
+        self.change(limits, shared)
+
+    def change(self, limits: Limits, shared: Rates | None) -> None:
+        """These hold for new channels from now on. What is open stays, and has the rates that it began with."""
+        self.max_channels = limits.channels or 0
+        self.idle = limits.idle or 0.0
+        """Seconds, or 0 where nobody has said."""
         self._shared = shared
         self._channel_rate = limits.channel_rate or 0
 

@@ -31,11 +31,15 @@ class Rate:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.turn = int(min(max(limit * _TURN, _SMALLEST), _LARGEST))
-        """Bytes that one should take at once."""
+        """May be changed at any time."""
         self._even_at = 0.0  # when all will be paid off, by the monotonic clock
         self._queue: deque[Callable[[], None]] = deque()
         self._timer: Any = None  # of the loop, while somebody waits
+
+    @property
+    def turn(self) -> int:
+        """Bytes that one should take at once."""
+        return int(min(max(self.limit * _TURN, _SMALLEST), _LARGEST))
 
     @property
     def debt(self) -> float:
@@ -74,8 +78,11 @@ class Throttle:
         self._rates = rates
         self._resume = resume
         self._waiting = False
-        self.turn = min(rate.turn for rate in rates)
+
+    @property
+    def turn(self) -> int:
         """Bytes that it should move at once."""
+        return min(rate.turn for rate in self._rates)
 
     @property
     def debt(self) -> float:

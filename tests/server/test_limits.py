@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from uuid import UUID
 
 import gevent
@@ -219,6 +220,33 @@ class TestRates:
                 gevent.sleep(0.001)
             more.get()
             flooding.kill()
+
+    def test_a_change_holds_for_clients_that_are_connected(self) -> None:
+        """For what was open too; and who comes later shares the same."""
+        old = TokenSpec(Kind.FORWARD, OTHER, limits=Limits(rate=1_000_000))
+        new = replace(old, limits=Limits(rate=500_000, channels=1))
+        with running(server_role()) as server, Target() as target:
+            token = server.add(old)
+            with by_hand(server, OTHER, instance=UUID(int=7).bytes) as hand:
+                hand.send(m.Connect(A, "127.0.0.1", target.port))
+                assert hand.expect(m.ConnectResponse).success
+                [client] = server._clients
+                shared = client.account._shared
+                assert shared is not None
+                server.change(old, new)
+                assert client.account._shared is token.rates is shared
+                assert shared.sent.limit == shared.received.limit == 500_000
+                hand.send(m.Connect(B, "127.0.0.1", target.port))
+                assert not hand.expect(m.ConnectResponse).success
+                with by_hand(server, OTHER, instance=UUID(int=8).bytes):
+                    accounts = [each.account for each in server._clients]
+                    assert [account._shared for account in accounts] == [shared, shared]
+                server.change(new, replace(new, limits=Limits()))
+                assert not client.account.throttled
+                hand.send(m.Connect(B, "127.0.0.1", target.port))
+                assert hand.expect(m.ConnectResponse).success
+                server.change(replace(new, limits=Limits()), old)
+                assert client.account.throttled
 
     def test_the_defaults_are_for_tokens_without_limits(self) -> None:
         with (

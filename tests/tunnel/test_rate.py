@@ -33,6 +33,16 @@ def test_time_that_nobody_used_is_not_saved(clock: Clock) -> None:
     assert rate.debt == pytest.approx(1.0)
 
 
+def test_a_limit_may_be_lowered(clock: Clock) -> None:
+    rate = Rate(1_000_000)
+    throttle = Throttle([rate], lambda: None)
+    assert throttle.turn == 50_000
+    rate.limit = 100_000
+    assert throttle.turn == 5_000
+    throttle.spend(60_000)
+    assert throttle.debt == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize(("limit", "turn"), [(16 * 1024, 4096), (1_000_000, 50_000), (1 << 30, 128 * 1024)])
 def test_a_turn_is_no_sliver_and_no_flood(limit: int, turn: int) -> None:
     assert Rate(limit).turn == turn
