@@ -65,7 +65,7 @@ def add_pages(api: Blueprint, controls: Controls) -> None:
         name = read({"token": TEXT})["token"] if request.get_data() else ""
         return _remove(controls, name) if name else failure(200, "token not specified")
 
-    @api.delete("/api/token/<path:name>")
+    @api.delete("/api/token/<token:name>")
     def remove_token(name: str) -> Response:
         return _remove(controls, name)
 

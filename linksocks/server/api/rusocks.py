@@ -42,11 +42,11 @@ def add_pages(api: Blueprint, controls: Controls) -> None:
         body = read(_CONNECTOR_KEYS, required="reverse_token")
         return _make(controls, tokens.connector(controls, body["connector_token"], body), "connector_token")
 
-    @api.delete("/api/tokens/<path:name>")
+    @api.delete("/api/tokens/<token:name>")
     def remove_token_of_rusocks(name: str) -> Response:
         return _remove(controls, name, connector=False)
 
-    @api.delete("/api/connectors/<path:name>")
+    @api.delete("/api/connectors/<token:name>")
     def remove_connector(name: str) -> Response:
         return _remove(controls, name, connector=True)
 

@@ -30,7 +30,7 @@ def test_it_is_served(api: Api) -> None:
 def test_each_page_is_in_it_and_each_in_it_is_a_page() -> None:
     role = server_role(api_keys=[KEY])
     pages = {
-        (re.sub(r"<(?:path:)?(\w+)>", r"{\1}", rule.rule), method.lower())
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in create_app(role._api).url_map.iter_rules()
         for method in rule.methods or set()
         if rule.rule != "/" and method.lower() in METHODS

@@ -40,6 +40,8 @@ def test_connector_tokens(api: Api) -> None:
     assert len(api.post("/api/connectors", reverse_token="r")["data"]["connector_token"]) == 32
     assert api.ask("DELETE", "/api/connectors/c").json == done(None)
     assert api.ask("DELETE", "/api/connectors/c").status == 404
+    api.post("/api/connectors", reverse_token="r", connector_token="/c")
+    assert api.ask("DELETE", "/api/connectors//c").json == done(None)
 
 
 def test_the_list_shows_labels_only(api: Api) -> None:
