@@ -7,10 +7,9 @@ mode is 0600.
 
 Invariants: what `add` and `remove` have done when they return is on the disk (a write-ahead log with
 synchronous=FULL), each is one transaction, and one process at a time has the file. Between two changes all of it is
-in the file itself, so that a copy of that alone is whole. All calls of SQLite are in one
-thread of their own: a commit waits for the disk, 0.6 to 4.6 ms at the median and 55 ms at the worst of 300. In the
-hub that held up all others, while tokens were made, for 0.5 to 3 ms at the median; with the thread it is 0.15
-(measured).
+in the file itself, so that a copy of that alone is whole. All calls of SQLite are in one thread of their own: a
+commit waits for the disk, 0.6 to 4.6 ms at the median and 55 ms at the worst of 300. In the hub that held up all
+others, while tokens were made, for 0.5 to 3 ms at the median; with the thread it is 0.15 (measured).
 """
 
 from __future__ import annotations
