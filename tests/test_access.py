@@ -31,8 +31,8 @@ BLOCKED = "destination blocked by access control"
 PLACES = [
     "forward, dial", "forward, token", "forward, client",
     "reverse, token", "reverse, entry", "reverse, provider",
-    "agent, token", "agent, client", "agent, provider",
-    "autonomy, token", "autonomy, client", "autonomy, provider",
+    "agent, token", "agent, entry", "agent, client", "agent, provider",
+    "autonomy, token", "autonomy, entry", "autonomy, client", "autonomy, provider",
 ]  # fmt: skip
 """Each mode, and who has the rules in it."""
 

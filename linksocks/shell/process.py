@@ -202,7 +202,8 @@ class Process:
         elif change.what is What.CHANGED:
             self._configs[section] = target.roles[section]
             if section == SERVER and self._server is not None:
-                self._server.dial_rules = access_rules(target.roles[section])
+                rules = access_rules(target.roles[section])
+                self._server.dial_rules = self._server.entry_rules = rules
         elif change.what in _MAKE:
             self._begin(section, target, made[section])
 

@@ -40,6 +40,7 @@ def server(config: Config, specs: Iterable[TokenSpec]) -> ServerRole:
         upstream=config["upstream-proxy"],
         dns_prefer_ipv4=config["dns-prefer-ipv4"],
         dial_rules=access_rules(config),
+        entry_rules=access_rules(config),
         api_keys=[key.reveal() for key in config["api-key"]],
         state_file=config["state-file"],
         limits=limits(config),

@@ -18,6 +18,7 @@ from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.shell.plan import Plan, plan_of
 from linksocks.shell.process import Process
+from linksocks.tunnel.access import AccessRules, parse_rules
 from linksocks.tunnel.inbound import Inbound
 from tests.support.processes import free_port
 from tests.support.roles import by_hand
@@ -175,6 +176,36 @@ class TestTokens:
                 assert token.rates is before  # with all that goes on
                 assert before.sent.limit == before.received.limit == 2 * 1024 * 1024
                 assert token.spec.limits.rate == 2 * 1024 * 1024
+
+
+def rules_of(it: Running, token: str) -> AccessRules:
+    found = it.server.controls.tokens.named(token)
+    assert found is not None
+    return found.grant.gate.rules
+
+
+class TestRules:
+    """Those of [server] hold for each token that has none."""
+
+    TOKENS = (
+        REVERSE.format(0)
+        + "[token:c]\ntype = connector\nreverse_token = r\ntoken = c\n"
+        + "[token:n]\ntype = autonomy\ntoken = n\n"
+    )
+
+    @pytest.mark.parametrize("token", ["r", "c", "n"])
+    def test_at_the_start_and_after_a_reload(self, file: Running, token: str) -> None:
+        with running(file, SERVER + "block_private = yes\n" + self.TOKENS) as it:
+            assert rules_of(it, token) == AccessRules(block_private=True)
+            said = it.reload(("block_private = yes", "deny_rule = *:25"))
+            assert said == ["server: changed: deny-rule, block-private"]
+            assert rules_of(it, token) == AccessRules(deny=parse_rules("*:25"))
+
+    @pytest.mark.parametrize("token", ["r", "c", "n"])
+    def test_but_not_for_one_with_rules_of_its_own(self, file: Running, token: str) -> None:
+        text = self.TOKENS.replace(f"\ntoken = {token}\n", f"\ntoken = {token}\naccess_rule = *:22\n")
+        with running(file, SERVER + "block_private = yes\n" + text) as it:
+            assert rules_of(it, token) == AccessRules(parse_rules("*:22"))
 
 
 class TestRoles:
