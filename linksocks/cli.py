@@ -72,6 +72,7 @@ def _mode(text: str) -> str:
 
 def _run(command: str, flags: Mapping[str, str], environ: Mapping[str, str]) -> None:
     """Run roles until a signal stops them or they fail."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload that is asked for too early must not end us
     if "json" in (flags.get("log-format"), environ.get("LINKSOCKS_LOG_FORMAT")):
         logs.configure(0, "json")  # for what is wrong with the settings
     settings = resolve_all(command, flags, environ)

@@ -196,14 +196,22 @@ def _is_on(command: str, name: str, said: Mapping[str, Given], problems: list[st
 
 def _drop_idle(way: Way, said: dict[str, Given], problems: list[str]) -> None:
     """What would have no effect is taken out of `said`. A variable may be meant for another command of the same
-    environment, a flag or a key is a mistake."""
+    environment, and a key of a file may ask for no more than the default; else a flag or a key is a mistake."""
+    known = {setting.name: setting for setting in settings_of(way.command)}
     for name in list(said):
         why = no_effect(way, name)
         if not why:
             continue
         given = said.pop(name)
-        if given.level is not Level.ENVIRONMENT:
+        if given.level is Level.FLAG or (given.level is Level.FILE and not _is_default(known[name], given)):
             problems.append(f"{given.where}: has no effect {why}")
+
+
+def _is_default(setting: Setting, given: Given) -> bool:
+    try:
+        return bool(parse(setting, given) == setting.default_value)
+    except ConfigError:
+        return False
 
 
 def _line(path: Path) -> str:

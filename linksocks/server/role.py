@@ -62,8 +62,8 @@ class ServerRole:
     Targets are reached through `upstream`, where there is one. With a `certificate` clients need TLS. With `api_keys`
     there is the API, for whom has one of them; the tokens that it makes are kept in `state_file`. `dial_rules` hold
     for all that the server dials itself, `entry_rules` for its ports and for connectors whose token has no rules.
-    `limits` hold for tokens that have none; `max_handshakes` connections may be at the door, `max_handshakes_of_one` of one host.
-    What it does is shown at `metrics_address`, and to whom has an API key.
+    `limits` hold for tokens that have none; `max_handshakes` connections may be at the door, `max_handshakes_of_one`
+    of one host. What it does is shown at `metrics_address`, and to whom has an API key.
     """
 
     def __init__(  # noqa: PLR0913 - the settings of a server
@@ -182,7 +182,9 @@ class ServerRole:
         return Reverse(group, self._ports, spec.port, spec.fingerprint, serve, gate), None
 
     def _autonomy(self, spec: TokenSpec) -> tuple[Grant, None]:
-        return Autonomy(self._tokens, self._connector_wait, Gate(self._resolver, spec.rules, self._entry)), None
+        return Autonomy(
+            self._tokens, self._connector_wait, Gate(self._resolver, spec.rules, self._entry)
+        ), None
 
     def _connector(self, spec: TokenSpec) -> tuple[Grant, Grant]:
         owner = self._tokens.get(spec.reverse_fingerprint)

@@ -40,7 +40,7 @@ class Process:
 
     def __init__(self, plan: Plan, read: Callable[[], Plan] | None = None) -> None:
         self._read = read
-        self._turn = BoundedSemaphore()  # one reload at a time
+        self._turn = BoundedSemaphore()  # one start or reload at a time
         # What is in force: without roles that have ended, and without what waits for a restart.
         self._logs = plan.debug, plan.log_format
         self._configs = dict(plan.roles)
@@ -58,9 +58,10 @@ class Process:
 
     def start(self) -> None:
         """Starts all roles. Raises the first error of any, and the rest was not started."""
-        for section in list(self._roles):
-            if not self._stopping:
-                self._start(section)
+        with self._turn:  # a reload may be asked for meanwhile
+            for section in list(self._roles):
+                if not self._stopping:
+                    self._start(section)
 
     def wait(self) -> None:
         """Until `stop`. Raises the error with which the server or the last client ended by itself."""

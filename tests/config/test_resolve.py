@@ -323,3 +323,24 @@ def test_anonymous_is_no_connector_token() -> None:
     assert line.startswith("--connector-token: expected 1 to 255 bytes")
     assert "`anonymous`" in line
     assert resolve("client", {"token": "anonymous"}, {})["token"]
+
+
+@pytest.mark.parametrize(
+    ("key", "good", "bad"),
+    [
+        ("socks_port", "9870", "1080"),
+        ("fast_open", "no", "yes"),
+        ("port_pool", "1024-10240", "2000-3000"),
+        ("connector_wait_provider", "5s", "6s"),
+    ],
+)
+def test_a_key_may_say_the_default_where_it_has_no_effect(
+    tmp_path: Path, key: str, good: str, bad: str
+) -> None:
+    """As in conf/linksocks.ini, uncommented."""
+    file = tmp_path / "x.ini"
+    file.write_text(f"[server]\ntoken = x\n{key} = {good}\n")
+    resolve("server", {"config": str(file)}, {})
+    file.write_text(f"[server]\ntoken = x\n{key} = {bad}\n")
+    with pytest.raises(ConfigError, match="has no effect"):
+        resolve("server", {"config": str(file)}, {})

@@ -243,7 +243,7 @@ class TestRoles:
         client = CLIENT.format("one", 1, "a", 0) + f"metrics_address = 127.0.0.1:{free_port()}\n"
         with running(file, client) as it:
             assert it.reload(("grace = 0", "threads = 2")) == [
-                "client:one: ended and begun anew: grace, threads"
+                "client:one: ended and begun anew: threads, grace"
             ]
 
     def test_a_server_may_come_and_go(self, file: Running) -> None:
