@@ -138,14 +138,15 @@ class ServerRole:
     def change(self, old: TokenSpec, new: TokenSpec) -> None:
         """The same token grants what `new` says: its links stay. Raises ListenError, and nothing has changed.
 
-        One that is gone, as the API can remove it, stays so.
+        One that the API has removed stays away: ConfigError says so.
         """
         token = self._tokens.get(old.fingerprint)
-        if token is not None:
-            token.grant.change(new)
-            token.spec = new
-            if new.limits != old.limits:
-                self._clients.change_limits(token)
+        if token is None:
+            raise ConfigError("the API has removed this token; it is back at the next start")
+        token.grant.change(new)
+        token.spec = new
+        if new.limits != old.limits:
+            self._clients.change_limits(token)
 
     def remove(self, token: str) -> bool:
         """Ends all that `token` let in, its connector tokens too. Whether there was one."""
