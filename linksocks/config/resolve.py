@@ -12,13 +12,13 @@ not set. What `linksocks run` is told by a flag or a variable holds for all sect
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from linksocks.config.effect import Way, no_effect
 from linksocks.config.file import Section, read_file, warn_if_readable
 from linksocks.config.given import Given, Level, nearest, parse, reason_of
+from linksocks.config.result import Config, Settings
 from linksocks.config.setting import RUN, TOKEN, Setting
 from linksocks.config.settings import COMMANDS, command_named, settings_of
 from linksocks.config.tokens import drop_strangers, token_problems
@@ -27,34 +27,6 @@ from linksocks.errors import ConfigError
 _LONGEST_LINE: Final = 4096
 _PREFIX: Final = "LINKSOCKS_"
 _MODE: Final = "LINKSOCKS_MODE"
-
-
-@dataclass(frozen=True)
-class Config:
-    """The values of one command or section, by the name of the setting."""
-
-    command: str
-    values: Mapping[str, Any]
-    said: Mapping[str, Given] = field(default_factory=dict, compare=False, repr=False)
-    """Where the values come from; one that is not here is the default."""
-    way: Way | None = field(default=None, compare=False)
-    """How the command runs; a token has none."""
-
-    def __getitem__(self, name: str) -> Any:
-        return self.values[name]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """All that a process was told."""
-
-    roles: Mapping[str, Config]
-    """By their sections: `server`, `client`, `client:NAME` and so on."""
-    tokens: Mapping[str, Config]
-    """Of the server, by the names of their sections."""
-    warnings: tuple[str, ...] = ()
-    file: str = ""
-    """The INI file, where one was read."""
 
 
 def resolve(command: str, flags: Mapping[str, str], environ: Mapping[str, str]) -> Config:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from linksocks.config.file import Section
 from linksocks.config.given import Given, nearest
+from linksocks.config.result import Config
 from linksocks.config.settings import settings_of
-
-if TYPE_CHECKING:
-    from linksocks.config.resolve import Config
 
 
 def drop_strangers(section: Section, said: dict[str, Given], problems: list[str]) -> None:
