@@ -42,13 +42,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from enum import Enum
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 import gevent
-from gevent.event import AsyncResult, Event
+from gevent.event import Event
 
-from linksocks.errors import Cause, ChannelError, DialError, MessageError
-from linksocks.tunnel.causes import cause_of
+from linksocks.errors import ChannelError, DialError, MessageError
+from linksocks.tunnel.asking import Asking, refusal
 from linksocks.tunnel.limits import MAX_KEPT, Account
 from linksocks.tunnel.patience import ChannelPatience, LinkPatience
 from linksocks.tunnel.rate import Throttle
@@ -154,7 +154,7 @@ class Channel:
         self.gone = Event()
         """Set when both directions have ended."""
         self._broken = ""
-        self._answer: AsyncResult[ConnectResponse] | None = None  # while we wait for it
+        self._asking: Asking | None = None  # while we wait for an answer
 
     # -- opening
 
@@ -168,28 +168,18 @@ class Channel:
 
         What is sent from now on follows the request at once, or waits for the answer where it would be lost.
         """
-        self._answer = AsyncResult()
+        self._asking = Asking("connect request")
         self._held = self._carrier.terms.early_data_is_lost
         self.target = host, port
         self._carrier.send(Connect(self.id, host, port))
 
     def await_answer(self, timeout: float) -> None:
         """Waits `timeout` seconds for the peer's answer to `begin`. Raises DialError; the channel is broken then."""
-        assert self._answer is not None
+        assert self._asking is not None
         try:
-            answer = cast(ConnectResponse, self._answer.get(timeout=timeout))
-        except gevent.Timeout as error:
-            self.abort("no answer to the connect request")
-            raise DialError(Cause.TIMED_OUT, f"no answer to the connect request in {timeout:g} s") from error
-        except ChannelError as error:
-            raise DialError(Cause.GENERAL, str(error)) from error
-        except gevent.GreenletExit:
-            self.abort("the application's side was stopped")
-            raise
+            self._asking.wait(timeout, self.abort)
         finally:
-            self._answer = None
-        if not answer.success:
-            raise DialError(answer.cause or cause_of(answer.error), answer.error)
+            self._asking = None
 
     def accept(self) -> None:
         """Tells the peer that its target was reached; data may follow."""
@@ -202,8 +192,7 @@ class Channel:
     def refuse(self, error: DialError) -> None:
         """Tells the peer that its target was not reached, and ends the channel."""
         if not (self._broken or self._ended):
-            cause = error.cause if self._carrier.terms.extensions.cause else None
-            self._carrier.send(ConnectResponse(False, self.id, str(error), cause))
+            self._carrier.send(refusal(self.id, error, self._carrier.terms))
             self._break(str(error))
         self._drop()
 
@@ -344,8 +333,8 @@ class Channel:
 
     def on_answer(self, answer: ConnectResponse) -> None:
         """The peer dialled. An answer that nobody waits for any more is dropped."""
-        if self._answer is not None and not self._answer.ready():
-            self._answer.set(answer)
+        if self._asking is not None and self._asking.open:
+            self._asking.give(answer)
             if not answer.success:
                 self._break(answer.error)
                 return
@@ -393,7 +382,7 @@ class Channel:
         """Both directions have ended."""
         if self._broken:
             return
-        unanswered = self._answer is not None and not self._answer.ready()
+        unanswered = self._asking is not None and self._asking.open
         if error not in _CLEAN or unanswered:
             self.on_lost(error or "the peer closed the channel")
             return
@@ -501,6 +490,6 @@ class Channel:
         self._farewell = None
         self._room.set()
         self._release_reader()
-        if self._answer is not None and not self._answer.ready():
-            self._answer.set_exception(ChannelError(self._broken))
+        if self._asking is not None and self._asking.open:
+            self._asking.lose(self._broken)
         self._leave()

@@ -26,13 +26,10 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Final, Generic, Protocol, TypeVar, cast
 
-import gevent
-from gevent.event import AsyncResult
-
-from linksocks.errors import Cause, DialError
+from linksocks.errors import DialError
 from linksocks.net.drops import Drops
 from linksocks.net.writer import Source
-from linksocks.tunnel.causes import cause_of
+from linksocks.tunnel.asking import Asking, refusal
 from linksocks.tunnel.limits import Account
 from linksocks.tunnel.rate import Throttle
 from linksocks.tunnel.terms import Terms
@@ -114,7 +111,7 @@ class DatagramChannel:
         self._moved = 0  # datagrams, both ways
         self._sent = 0  # bytes of payload
         self._received = 0
-        self._answer: AsyncResult[ConnectResponse] | None = None  # while we wait for it
+        self._asking: Asking | None = None  # while we wait for an answer
         self.sending: Throttle | None = None
         self.receiving: Throttle | None = None
 
@@ -125,20 +122,12 @@ class DatagramChannel:
 
         Raises DialError; the channel has ended then.
         """
-        self._answer = AsyncResult()
+        self._asking = Asking("UDP request")
         self._carrier.send(Connect(self.id, transport=Transport.UDP))
         try:
-            answer = cast(ConnectResponse, self._answer.get(timeout=timeout))
-        except gevent.Timeout as error:
-            self.end("no answer to the UDP request")
-            raise DialError(Cause.TIMED_OUT, f"no answer to the UDP request in {timeout:g} s") from error
-        except gevent.GreenletExit:
-            self.end("the application's side was stopped")
-            raise
+            self._asking.wait(timeout, self.end)
         finally:
-            self._answer = None
-        if not answer.success:
-            raise DialError(answer.cause or cause_of(answer.error), answer.error)
+            self._asking = None
 
     def accept(self) -> None:
         """Tells the peer that datagrams are welcome."""
@@ -148,8 +137,7 @@ class DatagramChannel:
     def refuse(self, error: DialError) -> None:
         """Tells the peer that there is no way for datagrams, and ends the channel."""
         if self._state is State.OPEN:
-            cause = error.cause if self._carrier.terms.extensions.cause else None
-            self._carrier.send(ConnectResponse(False, self.id, str(error), cause))
+            self._carrier.send(refusal(self.id, error, self._carrier.terms))
             self._close(str(error))
 
     def attach(self, sink: DatagramSink) -> None:
@@ -234,8 +222,8 @@ class DatagramChannel:
 
     def on_answer(self, answer: ConnectResponse) -> None:
         """The peer's answer. One that nobody waits for any more is dropped, unless it says no."""
-        if self._answer is not None and not self._answer.ready():
-            self._answer.set(answer)
+        if self._asking is not None and self._asking.open:
+            self._asking.give(answer)
             if not answer.success:
                 self._close(answer.error)
         elif not answer.success:
@@ -297,8 +285,8 @@ class DatagramChannel:
         self._reason = reason
         self._sink = None  # two joined channels hold each other
         self._outgoing.take_all()
-        if self._answer is not None and not self._answer.ready():
-            self._answer.set(ConnectResponse(False, self.id, reason))
+        if self._asking is not None and self._asking.open:
+            self._asking.give(ConnectResponse(False, self.id, reason))
         self.drops.sum_up()
         self._carrier.forget(self)
 
