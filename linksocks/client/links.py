@@ -12,7 +12,7 @@ from gevent.event import AsyncResult, Event
 
 from linksocks.client.keeper import Keeper, Persistence
 from linksocks.errors import AuthError, Cause, DialError, LinkSocksError
-from linksocks.net.greenlets import Greenlet, spawn
+from linksocks.net.greenlets import Greenlet, spawn, until
 from linksocks.tunnel.link import Link
 from linksocks.wire.frames import CloseCode
 
@@ -103,7 +103,7 @@ class Links:
         side.drain(grace)
         farewell()
         for link in links:
-            link.drained(max(0.0, deadline - time.monotonic()))
+            link.drained(until(deadline))
             link.close(CloseCode.GOING_AWAY, "the client is stopping")
         if links:
             gevent.joinall(self._greenlets, timeout=_FAREWELL)

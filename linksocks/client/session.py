@@ -22,6 +22,7 @@ from linksocks.client.url import LOGIN_PATH, says_login, server_url, with_login
 from linksocks.errors import AuthError, ConfigError, LinkError
 from linksocks.net.connect import Handshake, Upgraded, connect
 from linksocks.net.proxies import ProxyUrl, environment_proxy
+from linksocks.net.redirect import address_of
 from linksocks.net.resolve import Resolver
 from linksocks.net.sockets import shown
 from linksocks.net.trust import TlsClient, Trust
@@ -131,8 +132,7 @@ class Session:
         return connect(url, self._handshake, self._egress, self._tls, "server")
 
     def _environment_proxy(self) -> ProxyUrl | None:
-        port = self._url.port or (443 if self._url.scheme == "wss" else 80)
-        return environment_proxy(self._url.scheme, self._url.hostname or "", port, os.environ)
+        return environment_proxy(self._url.scheme, *address_of(self._url), os.environ)
 
     def _log_in(self, upgraded: Upgraded) -> Welcome:
         tried = self._auth

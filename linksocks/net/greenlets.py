@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -43,6 +44,11 @@ def give_way() -> None:
         hub.wait(timer)
     finally:
         timer.close()
+
+
+def until(deadline: float) -> float:
+    """Seconds until `deadline`, a time of time.monotonic; 0 when it has passed."""
+    return max(0.0, deadline - time.monotonic())
 
 
 def within(seconds: float) -> gevent.Timeout:

@@ -24,6 +24,7 @@ from gevent import socket
 from linksocks.errors import Cause, DialError, ProxyError
 from linksocks.net.dial import dial
 from linksocks.net.egress import Datagrams, Direct, Egress
+from linksocks.net.greenlets import until
 from linksocks.net.judge import Judge, Verdict
 from linksocks.net.judged import JudgedDatagrams
 from linksocks.net.permit import permitted
@@ -160,7 +161,7 @@ class Upstream:
     @contextmanager
     def _deadline(self, ends: float, timeout: float) -> Iterator[None]:
         """DialError when `ends` is past, the end of `timeout` seconds."""
-        deadline = gevent.Timeout.start_new(max(0.0, ends - time.monotonic()))
+        deadline = gevent.Timeout.start_new(until(ends))
         try:
             yield
         except gevent.Timeout as error:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from linksocks.errors import ConfigError
-from linksocks.net.greenlets import Greenlet, spawn_later
+from linksocks.net.greenlets import Greenlet, spawn_later, until
 from linksocks.server.grants import Connector
 from linksocks.server.groups import Group
 from linksocks.server.specs import Kind, TokenSpec
@@ -65,7 +65,7 @@ class Autonomy(Grant):
         """See Grant."""
         deadline = time.monotonic() + timeout
         for provider in list(self._providers.values()):
-            provider.group.switch.drain(max(0.0, deadline - time.monotonic()))
+            provider.group.switch.drain(until(deadline))
 
     def stop(self) -> None:
         """See Grant."""

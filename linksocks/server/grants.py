@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
+from linksocks.net.greenlets import until
 from linksocks.server.groups import Group
 from linksocks.server.ports import PortPool
 from linksocks.server.specs import TokenSpec
@@ -136,10 +137,10 @@ class Reverse(Grant):
 
     def drain(self, timeout: float) -> None:
         """See Grant."""
-        began = time.monotonic()
+        deadline = time.monotonic() + timeout
         for inbound in (self._inbound, *self._former):
-            inbound.drain(max(0.0, began + timeout - time.monotonic()))
-        self.group.switch.drain(max(0.0, began + timeout - time.monotonic()))
+            inbound.drain(until(deadline))
+        self.group.switch.drain(until(deadline))
 
     def stop(self) -> None:
         """See Grant."""

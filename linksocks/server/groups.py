@@ -7,7 +7,6 @@ They may stand in for each other; those of two groups never do.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -41,22 +40,18 @@ class Group:
     """`connector_wait`: seconds that a connector's channel waits for a provider."""
 
     def __init__(self, connector_wait: float) -> None:
-        self._providers: dict[Link, bytes] = {}  # with the instance: several links may be one client
+        # With the instance: several links may be one client. The first provider is next.
+        self._providers: dict[Link, bytes] = {}
         self._connectors: dict[Link, bytes] = {}
-        self._turns: deque[Link] = deque()  # providers; the first is next
         self._arrived = Event()
         self.switch = Switch(lambda: self.pick(connector_wait))
 
     @contextmanager
     def provider(self, link: Link, instance: bytes) -> Iterator[None]:
         """Inside, `link` is one of the group's providers."""
-        self._turns.append(link)
-        self._arrived.set()
-        try:
-            with _present(link, instance, self._providers, self._connectors):
-                yield
-        finally:
-            self._turns.remove(link)
+        with _present(link, instance, self._providers, self._connectors):
+            self._arrived.set()
+            yield
 
     @contextmanager
     def connector(self, link: Link, instance: bytes) -> Iterator[None]:
@@ -87,15 +82,14 @@ class Group:
 
     def _next_responsive(self, timeout: float) -> Link | None:
         """The one whose turn it is, if it answers soon; else the first of all to answer within `timeout` seconds."""
-        usable = [link for link in self._turns if link.takes_channels]
+        usable = [link for link in self._providers if link.takes_channels]
         chosen = None
         if usable and usable[0].responsive(min(HEADSTART, timeout)):
             chosen = usable[0]
         elif usable:
             chosen = _first_to_answer(usable, timeout)
-        if chosen is not None and chosen in self._turns:  # it may have left meanwhile
-            self._turns.remove(chosen)
-            self._turns.append(chosen)
+        if chosen is not None and chosen in self._providers:  # it may have left meanwhile
+            self._providers[chosen] = self._providers.pop(chosen)
         return chosen
 
     @property

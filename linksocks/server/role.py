@@ -15,6 +15,7 @@ from linksocks.errors import AuthError, ConfigError, LinkClosed, LinkError, List
 from linksocks.metrics import Pages
 from linksocks.net.accept import Accepted, UpgradeServer
 from linksocks.net.certificate import Certificate
+from linksocks.net.greenlets import until
 from linksocks.net.listen import bind, listen
 from linksocks.net.lobby import Lobby
 from linksocks.net.proxies import ProxyUrl
@@ -254,10 +255,10 @@ class ServerRole:
         for link in self._clients.links:
             link.leave()
         for grant in self._grants():
-            grant.drain(max(0.0, deadline - time.monotonic()))
-        self._outbound.drain(max(0.0, deadline - time.monotonic()))
+            grant.drain(until(deadline))
+        self._outbound.drain(until(deadline))
         for link in self._clients.links:
-            link.drained(max(0.0, deadline - time.monotonic()))
+            link.drained(until(deadline))
         for link in self._clients.links:
             link.close(CloseCode.GOING_AWAY, "the server is stopping")
         self._clients.await_nobody(_FAREWELL)
