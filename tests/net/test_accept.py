@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import random
 import subprocess
@@ -52,8 +51,7 @@ class Server(Echo):
 @pytest.fixture
 def server(caplog, capfd) -> Iterator[Server]:
     """Whatever a test does: no traceback, and the hash in no log of any level."""
-    caplog.set_level(1)
-    logging.getLogger("linksocks").setLevel(1)
+    caplog.set_level(1, "linksocks")
     echo = Server()
     yield echo
     echo.stop()

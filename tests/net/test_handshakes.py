@@ -38,7 +38,7 @@ def files(authority, tmp_path) -> Files:
 @pytest.fixture
 def server(files, caplog, capfd) -> Iterator[Echo]:
     """No test makes a traceback."""
-    logging.getLogger("linksocks").setLevel(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "linksocks")
     echo = Echo(Certificate(*files.pair))
     yield echo
     echo.stop()
