@@ -2,8 +2,8 @@
 
 ::
 
-    LinkSocksError
-    ├── ConfigError             a flag, variable, INI key or file is wrong; names it and what was expected
+    LinkSocksError              a RuntimeError
+    ├── ConfigError             a setting is wrong; names where it stands and what was expected; a ValueError
     ├── ListenError             a local port can't be opened
     ├── StateError              the state file can't be read or written
     ├── ProtocolError           bytes from the other side break a protocol; `.reason` says how
@@ -14,19 +14,25 @@
     │       └── HttpError       ... in HTTP (RFC 9110, 9112)
     ├── DialError               a target was not reached; `.cause` is what a SOCKS reply needs
     │   ├── ProxyError          ... because of the upstream proxy itself, whatever the target
-    │   └── NoLinkError         ... because there is no link to a side that could dial it
+    │   ├── NoLinkError         ... because there is no link to a side that could dial it
+    │   └── TargetError         ... as callers of `create_connection` hear of it; an OSError
     ├── LinkError               a link could not be made, worth another try
     │   └── AuthError           ... because the token was refused: trying again does not help
     ├── LinkClosed              a link ended; `.code` is the WebSocket close code
     ├── ConnectorError          the server did not add or remove a connector token
-    └── ChannelError            a channel ended before its streams did
+    ├── ChannelError            a channel ended before its streams did
+    ├── DeadlineError           a call of the library took longer than it may; a TimeoutError
+    ├── ClosedError             a Server or Client was used after it was closed
+    └── ForkedError             ... or in another process than the one that made it
 
 Errors of the socket and of libraries are turned into these once, where they come in, always with `from`.
 """
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
+from typing import Final
 
 
 class Cause(IntEnum):
@@ -40,11 +46,11 @@ class Cause(IntEnum):
     TIMED_OUT = 6
 
 
-class LinkSocksError(Exception):
+class LinkSocksError(RuntimeError):
     """The root: `except LinkSocksError` catches all that this package raises on purpose."""
 
 
-class ConfigError(LinkSocksError):
+class ConfigError(LinkSocksError, ValueError):
     """A setting is wrong: the message names where it stands, what was expected and what to do."""
 
 
@@ -120,6 +126,25 @@ class NoLinkError(DialError):
     """There is no link to a side that could dial."""
 
 
+class TargetError(DialError, OSError):
+    """A connection that `create_connection` was asked for was not made; `errno` follows from the cause."""
+
+    def __init__(self, cause: Cause, reason: str) -> None:
+        super().__init__(cause, reason)
+        self.errno = _ERRNO[cause]
+        self.strerror = reason
+
+
+_ERRNO: Final = {
+    Cause.GENERAL: errno.ECONNABORTED,
+    Cause.NOT_ALLOWED: errno.EACCES,
+    Cause.NETWORK_UNREACHABLE: errno.ENETUNREACH,
+    Cause.HOST_UNREACHABLE: errno.EHOSTUNREACH,
+    Cause.REFUSED: errno.ECONNREFUSED,
+    Cause.TIMED_OUT: errno.ETIMEDOUT,
+}
+
+
 class LinkError(LinkSocksError):
     """A link could not be made; the message names the step: TCP, TLS, HTTP or auth."""
 
@@ -143,3 +168,15 @@ class ConnectorError(LinkSocksError):
 
 class ChannelError(LinkSocksError):
     """A channel ended before its streams did: bytes may be missing, so the stream counts as broken."""
+
+
+class DeadlineError(LinkSocksError, TimeoutError):
+    """A call of the library was not done in the time that it was given, or that it may take."""
+
+
+class ClosedError(LinkSocksError):
+    """A Server or Client was used after it was closed: make another one."""
+
+
+class ForkedError(LinkSocksError):
+    """A Server or Client was used in a process that forked from the one that made it: make another one there."""
