@@ -7,8 +7,7 @@ what nobody expected.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Generator, Iterator, Sequence
 
 import pytest
 
@@ -16,20 +15,22 @@ from tests.interop.cells import CELLS, LIMITS, Cell, Limit
 from tests.interop.checks import Check
 from tests.interop.peer import OURS, PEERS, Peer
 
-MEASURED: Final = "interop"
-"""The property by which a test says what it has measured: a cell and a check."""
-
 _measured: dict[Cell, dict[Check, str | Limit]] = {}
 _PASSED, _FAILED = "passed", "failed"
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    found: Any = dict(report.user_properties).get(MEASURED)
-    if found is None or report.when != "call":
-        return
-    cell, check = found
-    limit = cell.limit(check) if report.outcome == _PASSED else None
-    _measured.setdefault(cell, {})[check] = limit or report.outcome
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Notes how each check of a cell went."""
+    report = yield
+    params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    if call.when == "call" and "cell" in params:
+        cell, check = params["cell"], params["check"]
+        limit = cell.limit(check) if report.outcome == _PASSED else None
+        _measured.setdefault(cell, {})[check] = limit or report.outcome
+    return report
 
 
 def pytest_unconfigure() -> None:

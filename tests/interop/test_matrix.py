@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,7 +10,6 @@ import pytest
 from tests.interop.cells import CELLS, Cell
 from tests.interop.checks import Check
 from tests.interop.datagrams import Echo
-from tests.interop.report import MEASURED
 from tests.interop.runs import Runs, need
 from tests.support.targets import HttpTarget
 
@@ -36,11 +35,8 @@ def runs(request: pytest.FixtureRequest, http: HttpTarget) -> Iterator[Runs]:
         for check in cell.mode.checks
     ],
 )
-def test_pairing(
-    cell: Cell, check: Check, runs: Runs, record_property: Callable[[str, object], None]
-) -> None:
+def test_pairing(cell: Cell, check: Check, runs: Runs) -> None:
     """It works, or a limit of the peer's shows."""
-    record_property(MEASURED, (cell, check))
     for peer in cell.peers:
         need(peer)
     limit = cell.limit(check)
