@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from gevent import socket
 
-from linksocks.errors import ListenError
+from linksocks.errors import ConfigError, ListenError
 from linksocks.net.listen import bind
 
 KEPT: Final = 30.0
 """Seconds for which a port that its token left is kept for that token (PROTOCOL section 3.2): an application that
 still speaks to it must not end up in somebody else's network."""
 
+POOL: Final = range(1024, 10241)
+"""LinkSocks's own (PROTOCOL section 3.2)."""
+
+_LAST: Final = 65535
+
+_SAID: Final = 5
+"""Runs of ports that an error tells."""
+
 
 class PortPool:
-    """Binds ports on `host`: given ones, or free ones of `first` to `last`."""
+    """Binds ports on `host`: given ones, or free ones of `ports`. Raises ConfigError for what can't be ports."""
 
-    def __init__(self, host: str, first: int, last: int) -> None:
+    def __init__(self, host: str, ports: Sequence[int] = POOL) -> None:
         self._host = host
-        self._range = range(first, last + 1)
+        self._ports = _checked(ports)
         self._kept: dict[int, tuple[str, float]] = {}  # port: for whom, until when
 
     def take(self, port: int, owner: str) -> socket.socket:
@@ -40,9 +48,7 @@ class PortPool:
                 continue  # somebody else has it
             self._kept.pop(candidate, None)
             return sock
-        raise ListenError(
-            f"no port from {self._range[0]} to {self._range[-1]} is free on {self._host}: choose a larger range"
-        )
+        raise ListenError(f"no port of {_shown(self._ports)} is free on {self._host}: choose a larger pool")
 
     def leave(self, port: int, owner: str) -> None:
         """`owner` has closed `port`."""
@@ -51,6 +57,34 @@ class PortPool:
     def _candidates(self, owner: str) -> Iterator[int]:
         now = time.monotonic()
         self._kept = {port: kept for port, kept in self._kept.items() if kept[1] > now}
-        yield from (port for port, kept in self._kept.items() if kept[0] == owner and port in self._range)
-        start = random.randrange(len(self._range))
-        yield from (port for port in (*self._range[start:], *self._range[:start]) if port not in self._kept)
+        yield from (port for port, kept in self._kept.items() if kept[0] == owner and port in self._ports)
+        start = random.randrange(len(self._ports))
+        yield from (port for port in (*self._ports[start:], *self._ports[:start]) if port not in self._kept)
+
+
+def _checked(ports: Sequence[int]) -> tuple[int, ...]:
+    """What stays as it is, whatever becomes of a caller's list."""
+    checked: dict[int, None] = {}
+    for port in ports:
+        if type(port) is not int or not 0 < port <= _LAST:  # a bool is an int by inheritance alone
+            raise ConfigError(f"port pool: expected ports from 1 to {_LAST}, got {port!r}")
+        if port in checked:
+            raise ConfigError(f"port pool: {port} is in it twice; name each port once")
+        checked[port] = None
+    if not checked:
+        raise ConfigError("port pool: expected one port or more, got none")
+    return tuple(checked)
+
+
+def _shown(ports: Sequence[int]) -> str:
+    """Runs of them in a few words: 5000, 5002 to 5009."""
+    runs: list[list[int]] = []
+    for port in sorted(ports):
+        if runs and runs[-1][1] == port - 1:
+            runs[-1][1] = port
+        else:
+            runs.append([port, port])
+    said = [str(first) if first == last else f"{first} to {last}" for first, last in runs[:_SAID]]
+    if len(runs) > _SAID:
+        said.append(f"... {runs[-1][1]}")
+    return ", ".join(said)

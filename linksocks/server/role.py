@@ -32,7 +32,7 @@ from linksocks.server.grants import Connector, Forward, Reverse
 from linksocks.server.groups import Group
 from linksocks.server.issuer import Issuer
 from linksocks.server.login import Login, TooManyLinksError, log_in
-from linksocks.server.ports import PortPool
+from linksocks.server.ports import POOL, PortPool
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.server.tokens import Grant, Manage, Token, TokenTable, may_not_manage
 from linksocks.server.web import create_app
@@ -75,7 +75,7 @@ class ServerRole:
         buffer_size: int,
         certificate: Certificate | None = None,
         socks_host: str = "127.0.0.1",
-        port_pool: tuple[int, int] = (1024, 10240),
+        port_pool: Sequence[int] = POOL,
         socks_no_wait: bool = False,
         fast_open: bool = False,
         connector_wait: float = 5.0,
@@ -95,7 +95,7 @@ class ServerRole:
         self._max_window = buffer_size
         self._extensions = offered(buffer_size)
         self._tokens = TokenTable()
-        self._ports = PortPool(socks_host, *port_pool)
+        self._ports = PortPool(socks_host, port_pool)
         self._socks_no_wait = socks_no_wait
         self._fast_open = fast_open
         self._connector_wait = connector_wait

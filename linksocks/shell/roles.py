@@ -27,13 +27,14 @@ class Role(Protocol):
 
 def server(config: Config, specs: Iterable[TokenSpec]) -> ServerRole:
     """A server with these tokens. Raises ConfigError, ListenError."""
+    first, last = config["port-pool"]
     role = ServerRole(
         ws_host=config["ws-host"],
         ws_port=config["ws-port"],
         certificate=certificate(config),
         buffer_size=config["buffer-size"],
         socks_host=config["socks-host"],
-        port_pool=config["port-pool"],
+        port_pool=range(first, last + 1),
         socks_no_wait=config["socks-nowait"],
         fast_open=config["fast-open"],
         connector_wait=config["connector-wait-provider"],

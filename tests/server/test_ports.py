@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from linksocks.errors import ListenError
+from linksocks.errors import ConfigError, ListenError
 from linksocks.server import ports as module
 from linksocks.server.ports import PortPool
 
@@ -30,13 +30,13 @@ def port_of(sock):
 
 
 def test_a_pool_gives_each_of_its_ports_once(free):
-    pool = PortPool("127.0.0.1", free, free + 2)
+    pool = PortPool("127.0.0.1", range(free, free + 3))
     taken = []
     for owner in "abc":
         taken.append(pool.take(0, owner))
         taken[-1].listen()
     assert sorted(map(port_of, taken)) == [free, free + 1, free + 2]
-    with pytest.raises(ListenError, match=f"no port from {free} to {free + 2} is free on 127"):
+    with pytest.raises(ListenError, match=f"no port of {free} to {free + 2} is free on 127"):
         pool.take(0, "d")
     for sock in taken:
         sock.close()
@@ -47,13 +47,13 @@ def test_a_port_that_somebody_else_has_is_skipped(free):
         other.bind(("127.0.0.1", free))
         other.listen()
         for _ in range(5):
-            sock = PortPool("127.0.0.1", free, free + 1).take(0, "a")
+            sock = PortPool("127.0.0.1", range(free, free + 2)).take(0, "a")
             assert port_of(sock) == free + 1
             sock.close()
 
 
 def test_a_given_port_may_be_anywhere_and_says_when_it_is_taken(free):
-    pool = PortPool("127.0.0.1", free, free)
+    pool = PortPool("127.0.0.1", [free])
     sock = pool.take(free + 1, "a")
     sock.listen()
     assert port_of(sock) == free + 1
@@ -62,9 +62,51 @@ def test_a_given_port_may_be_anywhere_and_says_when_it_is_taken(free):
     sock.close()
 
 
+def test_a_pool_is_any_list_and_what_becomes_of_the_list_later_changes_nothing(free):
+    ports = [free + 2, free]
+    pool = PortPool("127.0.0.1", ports)
+    ports.append(free + 1)
+    taken = [pool.take(0, owner) for owner in "ab"]
+    for sock in taken:
+        sock.listen()
+    assert sorted(map(port_of, taken)) == [free, free + 2]
+    with pytest.raises(ListenError, match=f"no port of {free}, {free + 2} is free on 127"):
+        pool.take(0, "c")
+    for sock in taken:
+        sock.close()
+
+
+@pytest.mark.parametrize(
+    "ports",
+    [[], range(0), [0], [-1], [65536], range(65530, 10**12), [True], ["1024"], "1024", [1024.0], [None]],
+    ids=repr,
+)
+def test_what_can_not_be_ports(ports):
+    with pytest.raises(ConfigError, match="port pool: expected"):
+        PortPool("127.0.0.1", ports)
+
+
+def test_a_port_that_is_in_it_twice():
+    with pytest.raises(ConfigError, match="5000 is in it twice"):
+        PortPool("127.0.0.1", [5000, 5001, 5000])
+
+
+@pytest.mark.parametrize(
+    ("ports", "said"),
+    [
+        ([5000], "5000"),
+        (range(5000, 5003), "5000 to 5002"),
+        ([5004, 5000, 5003], "5000, 5003 to 5004"),
+        (range(5000, 6000, 2), "5000, 5002, 5004, 5006, 5008, ... 5998"),
+    ],
+)
+def test_a_pool_in_a_few_words(ports, said):
+    assert module._shown(ports) == said
+
+
 class TestAPortThatWasLeft:
     def test_is_kept_for_its_owner(self, free):
-        pool = PortPool("127.0.0.1", free, free + 1)
+        pool = PortPool("127.0.0.1", range(free, free + 2))
         pool.leave(free + 1, "a")
         for _ in range(5):
             sock = pool.take(0, "b")
@@ -76,11 +118,11 @@ class TestAPortThatWasLeft:
 
     def test_is_free_for_all_later(self, free, monkeypatch):
         monkeypatch.setattr(module, "KEPT", -1.0)
-        pool = PortPool("127.0.0.1", free, free)
+        pool = PortPool("127.0.0.1", [free])
         pool.leave(free, "a")
         pool.take(0, "b").close()
 
     def test_is_whoever_asks_for_it_by_number(self, free):
-        pool = PortPool("127.0.0.1", free, free)
+        pool = PortPool("127.0.0.1", [free])
         pool.leave(free, "a")
         pool.take(free, "b").close()

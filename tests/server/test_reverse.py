@@ -143,7 +143,7 @@ class TestPort:
     def test_a_token_that_can_not_be_takes_no_port(self) -> None:
         with refusing_port() as port:
             pass
-        role = server_role(token="", port_pool=(port, port))
+        role = server_role(token="", port_pool=[port])
         role.add(TokenSpec(Kind.FORWARD, "taken"))
         for token in ("taken", "", "anonymous"):
             with pytest.raises(ConfigError):

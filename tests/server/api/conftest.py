@@ -22,7 +22,7 @@ def hub_is_clean() -> Iterator[None]:
 @pytest.fixture
 def server(hub_is_clean: None, capfd: pytest.CaptureFixture[str]) -> Iterator[ServerRole]:
     """Whatever is asked: no traceback."""
-    with running(server_role(token="", api_keys=[KEY, "ключ"], port_pool=(20000, 29999))) as role:
+    with running(server_role(token="", api_keys=[KEY, "ключ"], port_pool=range(20000, 30000))) as role:
         yield role
     assert "Traceback" not in "".join(capfd.readouterr())
 
