@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Final
 
 from gevent.event import Event
 
-from linksocks.errors import AuthError, ConfigError, LinkClosed, LinkError, ListenError
+from linksocks.errors import ConfigError, ListenError
 from linksocks.metrics import Pages
-from linksocks.net.accept import Accepted, UpgradeServer
+from linksocks.net.accept import UpgradeServer
 from linksocks.net.certificate import Certificate
 from linksocks.net.greenlets import until
 from linksocks.net.listen import bind, listen
@@ -22,29 +20,22 @@ from linksocks.net.proxies import ProxyUrl
 from linksocks.net.resolve import Resolver
 from linksocks.net.sockets import shown
 from linksocks.net.upstream import egress
-from linksocks.net.websocket import WebSocket
 from linksocks.server.accounts import Accounts
 from linksocks.server.api import create_api
 from linksocks.server.api.controls import Controls
-from linksocks.server.autonomy import Autonomy
 from linksocks.server.clients import Clients
-from linksocks.server.grants import Connector, Forward, Reverse
-from linksocks.server.groups import Group
+from linksocks.server.grantor import Grantor
 from linksocks.server.issuer import Issuer
-from linksocks.server.login import Login, TooManyLinksError, log_in
 from linksocks.server.ports import POOL, PortPool
-from linksocks.server.specs import Kind, TokenSpec
-from linksocks.server.tokens import Grant, Manage, Token, TokenTable, may_not_manage
+from linksocks.server.reception import Reception
+from linksocks.server.specs import TokenSpec
+from linksocks.server.tokens import Grant, Token, TokenTable
 from linksocks.server.web import create_app
 from linksocks.tunnel.access import NO_RULES, AccessRules
 from linksocks.tunnel.gate import Gate
-from linksocks.tunnel.inbound import Inbound
-from linksocks.tunnel.limits import NO_LIMITS, Account, Limits
-from linksocks.tunnel.link import Acceptor, Link
+from linksocks.tunnel.limits import NO_LIMITS, Limits
 from linksocks.tunnel.outbound import Outbound
 from linksocks.tunnel.tally import Figures
-from linksocks.tunnel.terms import Terms, offered
-from linksocks.wire import messages as m
 from linksocks.wire.auth import token_hash
 from linksocks.wire.frames import CloseCode
 
@@ -92,20 +83,24 @@ class ServerRole:
     ) -> None:
         self._address = (ws_host, ws_port)
         self._certificate = certificate
-        self._max_window = buffer_size
-        self._extensions = offered(buffer_size)
         self._tokens = TokenTable()
-        self._ports = PortPool(socks_host, port_pool)
         self._socks_no_wait = socks_no_wait
-        self._fast_open = fast_open
-        self._connector_wait = connector_wait
         self._resolver = Resolver(prefer_ipv4=dns_prefer_ipv4)
         self._outbound = Outbound(egress(upstream, self._resolver), dial_rules)
         self._entry = Gate(self._resolver, entry_rules)
+        self._grantor = Grantor(
+            tokens=self._tokens,
+            resolver=self._resolver,
+            outbound=self._outbound,
+            entry=self._entry,
+            ports=PortPool(socks_host, port_pool),
+            fast_open=fast_open,
+            connector_wait=connector_wait,
+        )
         self._accounts = Accounts(limits)
         self._clients = Clients(self._accounts)
+        self._reception = Reception(self._tokens, self._accounts, self._clients, buffer_size)
         self._lobby = Lobby(max_handshakes, max_handshakes_of_one)
-        self._refused_logins: Counter[str] = Counter()
         self.pages = Pages(self.figures, metrics_address)
         self._issuer = Issuer(self._tokens, self.add, state_file)
         self.controls = Controls(self._tokens, self._clients, self._issuer, self)
@@ -122,7 +117,7 @@ class ServerRole:
     def add(self, spec: TokenSpec) -> Token:
         """Accepts a token. Raises ConfigError for one that can't be, ListenError for its port."""
         self._tokens.check(spec)
-        grant, parent = _GRANTS[spec.kind](self, spec)
+        grant, parent = self._grantor.grant(spec)
         added = self._tokens.add(spec, grant, parent)
         if self._socks_no_wait:
             try:
@@ -174,28 +169,6 @@ class ServerRole:
     def entry_rules(self, rules: AccessRules) -> None:
         self._entry.own = rules
 
-    def _forward(self, spec: TokenSpec) -> tuple[Grant, None]:
-        return Forward(self._outbound, Gate(self._resolver, spec.rules)), None
-
-    def _reverse(self, spec: TokenSpec) -> tuple[Grant, None]:
-        serve = partial(Inbound, username=spec.username, password=spec.password, fast_open=self._fast_open)
-        group = Group(self._connector_wait)
-        gate = Gate(self._resolver, spec.rules, self._entry)
-        return Reverse(group, self._ports, spec.port, spec.fingerprint, serve, gate), None
-
-    def _autonomy(self, spec: TokenSpec) -> tuple[Grant, None]:
-        return Autonomy(
-            self._tokens, self._connector_wait, Gate(self._resolver, spec.rules, self._entry)
-        ), None
-
-    def _connector(self, spec: TokenSpec) -> tuple[Grant, Grant]:
-        owner = self._tokens.get(spec.reverse_fingerprint)
-        if owner is None or not owner.grant.reverse:
-            raise ConfigError("reverse token does not exist")
-        if not isinstance(owner.grant, Reverse):
-            raise ConfigError("the providers of this reverse token manage their connectors themselves")
-        return Connector(owner.grant.group, Gate(self._resolver, spec.rules, self._entry)), owner.grant
-
     # -- its life
 
     def start(self) -> None:
@@ -211,8 +184,8 @@ class ServerRole:
         self._http = UpgradeServer(
             listener,
             create_app(self._api, self.pages),
-            self._on_websocket,
-            self._extensions,
+            self._reception.receive,
+            self._reception.extensions,
             self._certificate,
             self._lobby,
         )
@@ -233,7 +206,7 @@ class ServerRole:
             ready=self._http is not None and not self._stopping,
             tallies=self._accounts.tallies,
             dials=self._outbound.dials,
-            refusals={"connection": self._lobby.refusals, "login": self._refused_logins},
+            refusals={"connection": self._lobby.refusals, "login": self._reception.refused},
         )
 
     def wait(self) -> None:
@@ -271,77 +244,5 @@ class ServerRole:
         self._resolver.close()
         self._stopped.set()
 
-    def _on_websocket(self, accepted: Accepted) -> None:
-        """A WebSocket's whole life, in its own greenlet."""
-        name = accepted.websocket.name
-        try:
-            login = log_in(accepted, self._tokens, self._accounts.limits)
-        except LinkError as error:
-            self._refused_logins[_refusal(error)] += 1
-            log.warning("%s: refused: %s", name, error)
-            return
-        except LinkClosed as error:
-            log.info("%s: left before its login: %s", name, error)
-            return
-        accepted.admitted()
-        account = self._clients.account(login.token, login.instance)
-        terms = Terms(login.version, self._extensions.agreed(accepted.offered), self._max_window)
-        with login.token.grant.admit(
-            partial(_link, accepted.websocket, terms, account), login.instance
-        ) as link:
-            self._hold(link, login)
-
-    def _hold(self, link: Link, login: Login) -> None:
-        """From the login to the end of the link."""
-        role = login.token.grant.client
-        log.info("%s: %s logged in", link.name, role)
-        try:
-            with self._clients.present(link, login.token, login.instance):
-                link.run()
-        except LinkClosed as error:
-            log.info("%s: %s left: %s", link.name, role, error)
-
     def _grants(self) -> list[Grant]:
         return [token.grant for token in self._tokens]
-
-
-_GRANTS: Final[dict[Kind, Callable[[ServerRole, TokenSpec], tuple[Grant, Grant | None]]]] = {
-    Kind.FORWARD: ServerRole._forward,
-    Kind.REVERSE: ServerRole._reverse,
-    Kind.AUTONOMY: ServerRole._autonomy,
-    Kind.CONNECTOR: ServerRole._connector,
-}
-"""What a token of each kind grants, and the parent with which it goes."""
-
-
-def _link(
-    websocket: WebSocket,
-    terms: Terms,
-    account: Account,
-    acceptor: Acceptor,
-    group: Group | None = None,
-    manage: Manage = may_not_manage,
-) -> Link:
-    """See MakeLink."""
-
-    def on_connector(message: m.Connector) -> None:
-        link.send(manage(message))
-
-    def on_log(message: m.Log) -> None:
-        link.show(message)
-        if group is not None:
-            group.pass_on(message, link)
-
-    link = Link(websocket, terms, acceptor, {m.Connector.type: on_connector, m.Log.type: on_log}, account)
-    return link
-
-
-def _refusal(error: LinkError) -> str:
-    """A word for why a login was refused."""
-    match error:
-        case AuthError():
-            return "token"
-        case TooManyLinksError():
-            return "links"
-        case _:
-            return "no_login"
