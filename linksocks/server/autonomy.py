@@ -45,6 +45,11 @@ class Autonomy(Grant):
         self._connector_wait = connector_wait
         self._providers: dict[bytes, _Provider] = {}
 
+    @property
+    def waiting(self) -> int:
+        """See Grant."""
+        return sum(provider.group.waiting for provider in self._providers.values())
+
     @contextmanager
     def admit(self, make: MakeLink, instance: bytes) -> Iterator[Link]:
         """See Grant."""

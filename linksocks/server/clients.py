@@ -72,6 +72,9 @@ class Clients:
     def __iter__(self) -> Iterator[Client]:
         return iter(list(self._clients.values()))
 
+    def __len__(self) -> int:
+        return len(self._clients)
+
     def find(self, name: str) -> Client | None:
         """The client with this id."""
         return self._clients.get(name)

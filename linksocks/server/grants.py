@@ -99,8 +99,13 @@ class Reverse(Grant):
 
     @property
     def port(self) -> int:
-        """The port for applications."""
+        """See Grant."""
         return self._inbound.port
+
+    @property
+    def waiting(self) -> int:
+        """See Grant."""
+        return self.group.waiting
 
     def change(self, spec: TokenSpec) -> None:
         """See Grant. Who came in by another port, or with another password, stays."""

@@ -44,6 +44,8 @@ class Group:
         self._providers: dict[Link, bytes] = {}
         self._connectors: dict[Link, bytes] = {}
         self._arrived = Event()
+        self.waiting = 0
+        """How many channels wait for a provider now."""
         self.switch = Switch(lambda: self.pick(connector_wait))
 
     @contextmanager
@@ -71,14 +73,18 @@ class Group:
     def pick(self, timeout: float) -> Link:
         """The next provider that answers; waits `timeout` seconds for one. Raises DialError."""
         deadline = time.monotonic() + timeout
-        while True:
-            self._arrived.clear()
-            link = self._next_responsive(min(PROBE, deadline - time.monotonic()))
-            if link is not None:
-                return link
-            if time.monotonic() >= deadline:
-                raise DialError(Cause.NETWORK_UNREACHABLE, f"no provider was there for {timeout:g} s")
-            self._arrived.wait(min(deadline - time.monotonic(), _LOOK_AGAIN))
+        self.waiting += 1
+        try:
+            while True:
+                self._arrived.clear()
+                link = self._next_responsive(min(PROBE, deadline - time.monotonic()))
+                if link is not None:
+                    return link
+                if time.monotonic() >= deadline:
+                    raise DialError(Cause.NETWORK_UNREACHABLE, f"no provider was there for {timeout:g} s")
+                self._arrived.wait(min(deadline - time.monotonic(), _LOOK_AGAIN))
+        finally:
+            self.waiting -= 1
 
     def _next_responsive(self, timeout: float) -> Link | None:
         """The one whose turn it is, if it answers soon; else the first of all to answer within `timeout` seconds."""

@@ -14,8 +14,7 @@ from dataclasses import replace
 from gevent.lock import BoundedSemaphore
 
 from linksocks.errors import ConfigError, LinkSocksError, ListenError, StateError
-from linksocks.server.grants import Reverse
-from linksocks.server.specs import Kind, TokenSpec
+from linksocks.server.specs import TokenSpec
 from linksocks.server.store import Store
 from linksocks.server.tokens import Token, TokenTable
 from linksocks.wire.auth import fingerprint, token_hash
@@ -93,6 +92,5 @@ class Issuer:
 
 def _as_granted(token: Token) -> TokenSpec:
     """With the port that it got: applications speak to that one."""
-    if token.spec.kind is Kind.REVERSE and isinstance(token.grant, Reverse):
-        return replace(token.spec, port=token.grant.port)
-    return token.spec
+    port = token.grant.port
+    return token.spec if port is None else replace(token.spec, port=port)

@@ -151,6 +151,24 @@ class ServerRole:
             self._tokens.remove(found)
         return found is not None
 
+    def port_of(self, token: str) -> int | None:
+        """The port for applications of a reverse token; None where there is no such token, or none with a port."""
+        found = self._tokens.find(token_hash(token))
+        return found.grant.port if found else None
+
+    def clients(self, token: str | None = None) -> int:
+        """How many clients have a link now, in all or with one token; a client with many links is one."""
+        if token is None:
+            return len(self._clients)
+        found = self._tokens.find(token_hash(token))
+        return sum(client.token is found for client in self._clients)
+
+    def waiting(self, token: str) -> int:
+        """How many channels wait for a provider of a reverse token now: those of connectors, and those of
+        applications at its port, which LinkSocks does not count."""
+        found = self._tokens.find(token_hash(token))
+        return found.grant.waiting if found else 0
+
     @property
     def dial_rules(self) -> AccessRules:
         """May be replaced while the server runs, as the next one: what was begun before goes on."""

@@ -50,6 +50,16 @@ class Grant:
     gate: Gate
     """With the token's access rules."""
 
+    @property
+    def port(self) -> int | None:
+        """The one for applications, where there is one."""
+        return None
+
+    @property
+    def waiting(self) -> int:
+        """How many channels wait for a provider of this token now."""
+        return 0
+
     def change(self, spec: TokenSpec) -> None:
         """Grants what `spec` says, to what begins from now on. Raises ListenError, and nothing has changed."""
         self.gate.own = spec.rules

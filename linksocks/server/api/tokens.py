@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from linksocks.server.api.bodies import FLAG, PORT, TEXT, invalid
 from linksocks.server.api.controls import Controls
-from linksocks.server.grants import Reverse
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.server.tokens import Token
 
@@ -60,9 +59,8 @@ def _new() -> str:
 
 def port(token: Token) -> int | None:
     """Where applications go, NO_PORT, or None for a token that is for clients only."""
-    if isinstance(token.grant, Reverse):
-        return token.grant.port if token.spec.kind is Kind.REVERSE else None
-    return NO_PORT if token.grant.reverse else None
+    port = token.grant.port
+    return NO_PORT if port is None and token.grant.reverse else port
 
 
 def counts(controls: Controls) -> Counter[Token]:
