@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Self
 
 import gevent
-from gevent import subprocess
 
 from tests.conf.samples import ROOT, filled, sample
-from tests.support.processes import PATIENCE, Process, free_port
+from tests.support.processes import PATIENCE, Process, free_port, ran
 
 SERVER, CLIENT = "linksocks-server", "linksocks-client"
 
@@ -85,13 +84,8 @@ class Supervisor:
 
     def control(self, *args: str) -> str:
         """What supervisorctl answers."""
-        done = subprocess.run(
-            [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(self._folder / "main.conf"), *args],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE,
-        )
+        config = str(self._folder / "main.conf")
+        done = ran([sys.executable, "-m", "supervisor.supervisorctl", "-c", config, *args], text=True)
         return str(done.stdout + done.stderr).strip()
 
     def wait_running(self, program: str, *, other_than: int = 0) -> int:

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import ssl as stdlib_ssl
-import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,6 +21,7 @@ from linksocks.net.sockets import cut
 from linksocks.net.tls import end_tls, new_context
 from tests.support.certificates import Files
 from tests.support.flows import eventually
+from tests.support.processes import ran
 from tests.support.rawsocket import BINARY, UPGRADE, RawPeer, frame, read_head
 from tests.support.tunnels import reset
 from tests.support.upgrades import Echo
@@ -91,12 +91,9 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 @pytest.mark.parametrize("version", ["--tlsv1.2 --tls-max 1.2", "--tlsv1.3"])
 def test_curl(server, files, version):
-    def curl() -> str:
-        argv = ["curl", "-sS", "--noproxy", "*", "-m", "10", "--cacert", files.ca, *version.split()]
-        url = f"https://localhost:{server.port}/"
-        return subprocess.run([*argv, url], capture_output=True, text=True, check=True).stdout
-
-    assert gevent.get_hub().threadpool.apply(curl).startswith("LinkSocks v")
+    argv = ["curl", "-sS", "--noproxy", "*", "-m", "10", "--cacert", files.ca, *version.split()]
+    done = ran([*argv, f"https://localhost:{server.port}/"], text=True, check=True)
+    assert done.stdout.startswith("LinkSocks v")
 
 
 @pytest.mark.filterwarnings("ignore:.*TLSv1:DeprecationWarning", "ignore:.*TLSv1_1:DeprecationWarning")

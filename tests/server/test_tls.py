@@ -12,6 +12,7 @@ from linksocks.errors import ConfigError
 from linksocks.net.certificate import Certificate
 from linksocks.net.trust import Trust
 from tests.support.certificates import Files
+from tests.support.processes import ran
 from tests.support.roles import client_role, running, server_role
 from tests.support.tunnels import Target, application
 
@@ -25,8 +26,7 @@ def files(tmp_path) -> Files:
 
 def curl(files: Files, url: str) -> str:
     argv = ["curl", "-sS", "--noproxy", "*", "-m", "10", "--cacert", files.ca, "-H", f"X-API-Key: {KEY}", url]
-    call = gevent.get_hub().threadpool.apply
-    return call(lambda: subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
+    return str(ran(argv, text=True, check=True).stdout)
 
 
 def test_links_and_the_api_share_the_port(files):

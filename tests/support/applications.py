@@ -1,17 +1,19 @@
 """Applications before the port that serves them: by hand, and the real curl.
 
-All run in the hub of the test: curl is a child process that gevent waits for.
+All run in the hub of the test, which goes on while curl does.
 """
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from gevent import socket, subprocess
+from gevent import socket
 
 from linksocks.tunnel.inbound import Inbound
 from linksocks.tunnel.link import Link
+from tests.support.processes import ran
 from tests.support.tunnels import PATIENCE, Peer
 
 NO_LOGIN = ("", "")
@@ -54,6 +56,4 @@ def knock(inbound: Inbound, *said: bytes) -> socket.socket:
 
 def curl(*args: str) -> subprocess.CompletedProcess:
     """The real curl, with no proxy but those in `args`."""
-    return subprocess.run(
-        ["curl", "-sS", "-m", str(PATIENCE), "--noproxy", "", *args], capture_output=True, check=False
-    )
+    return ran(["curl", "-sS", "-m", str(PATIENCE), "--noproxy", "", *args])

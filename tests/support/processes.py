@@ -4,7 +4,9 @@ A `Process` reads its child's stdout and stderr in two threads, so that no pipe 
 every line. Waiting is for a line, for the end or for an open port; each wait has a deadline, ends early when
 the child dies, and its failure shows all that the child said. After the `with` block the child is gone.
 
-The calls block their thread: a test that runs a gevent hub in its own thread must not wait here meanwhile.
+The calls block their thread: a test that runs a gevent hub in its own thread must not wait here meanwhile. `ran` is
+for those. gevent.subprocess is for nobody: once used, gevent reaps every child of the process, and who waits for one
+is told that it ended with 0.
 """
 
 from __future__ import annotations
@@ -18,7 +20,10 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import IO, Self
+from functools import partial
+from typing import IO, Any, Self
+
+import gevent
 
 # One command or one start on a busy two-core machine; a test that needs longer says so.
 PATIENCE = 20.0
@@ -134,6 +139,12 @@ class Process:
         with self._news:
             self._open_pipes -= 1
             self._news.notify_all()
+
+
+def ran(argv: Sequence[str], **how: Any) -> subprocess.CompletedProcess[Any]:
+    """subprocess.run, while this thread's hub goes on."""
+    run = partial(subprocess.run, argv, **({"capture_output": True, "timeout": 2 * PATIENCE} | how))
+    return gevent.get_hub().threadpool.apply(run)
 
 
 def linksocks(*args: str, env: Mapping[str, str | None] | None = None) -> Process:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
-
-import gevent
 
 from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
 from tests.support.api import KEY
+from tests.support.processes import ran
 from tests.support.roles import by_hand
 
 TEXT = (Path(__file__).parents[3] / "docs" / "api.rst").read_text()
@@ -30,15 +28,9 @@ def shape(value: Any) -> Any:
 
 def typed(line: str) -> str:
     """What curl says, while the hub serves it."""
-    run = lambda: subprocess.run(  # noqa: E731
-        ["bash", "-c", line.replace("curl", "curl -sS --noproxy '*' -m 10", 1)],
-        env={"KEY": KEY, "PATH": "/usr/local/bin:/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    done: subprocess.CompletedProcess[str] = gevent.get_hub().threadpool.apply(run)
-    return done.stdout
+    argv = ["bash", "-c", line.replace("curl", "curl -sS --noproxy '*' -m 10", 1)]
+    env = {"KEY": KEY, "PATH": "/usr/local/bin:/usr/bin:/bin"}
+    return str(ran(argv, env=env, text=True, check=True).stdout)
 
 
 def test_each_is_answered_as_it_says(server: ServerRole) -> None:
