@@ -1,0 +1,103 @@
+"""urllib3 through a tunnel: `PoolManager` is urllib3's, but its connections are made by `create_connection`.
+
+::
+
+    from linksocks import Client
+    from linksocks.contrib.urllib3 import PoolManager
+
+    with Client("token", ws_url="wss://proxy.example.org", socks=False) as client, PoolManager(client) as http:
+        print(http.request("GET", "https://intranet.example.org/").status)
+
+Pools, keep-alive, retries, redirects and TLS are urllib3's; names are resolved at the far end of the tunnel. What
+becomes of a connection that is not made:
+
+================================================= ===============================================================
+nothing in time: DeadlineError, Cause.TIMED_OUT   urllib3's ConnectTimeoutError
+any other LinkSocksError or OSError               urllib3's NewConnectionError; the cause is the error itself
+ClosedError, ForkedError, ConfigError             as they are: a mistake of the program, which no retry mends
+================================================= ===============================================================
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import Any, Final, NoReturn, Protocol
+
+from linksocks.errors import ClosedError, ConfigError, ForkedError, LinkSocksError
+
+try:
+    import urllib3
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+except ImportError as error:
+    raise ImportError("linksocks.contrib.urllib3 needs urllib3: pip install 'urllib3>=2'") from error
+
+__all__ = ["PoolManager", "Way"]
+
+_MISTAKES: Final = (ClosedError, ForkedError, ConfigError)
+
+
+class Way(Protocol):
+    """What can make connections; a Client can."""
+
+    def create_connection(self, address: tuple[str, int], timeout: float | None = None) -> socket.socket: ...
+
+
+class PoolManager(urllib3.PoolManager):
+    """urllib3's, through `client`; the other arguments are urllib3's as well.
+
+    It is for the threads of one process: it can't be copied or pickled, as the tunnel can't.
+    """
+
+    def __init__(self, client: Way, num_pools: int = 10, **settings: Any) -> None:
+        if settings.get("source_address"):
+            raise ConfigError("source_address: connections are made at the far end, where it says nothing")
+        super().__init__(num_pools, **settings)
+        self.client = client
+        self.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+
+    def _new_pool(
+        self, scheme: str, host: str, port: int, request_context: dict[str, Any] | None = None
+    ) -> HTTPConnectionPool:
+        context = self.connection_pool_kw if request_context is None else request_context
+        return super()._new_pool(scheme, host, port, context | {"client": self.client})
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a tunnel can't be copied or pickled, and so can't its PoolManager: make a new one")
+
+
+class _Tunnelled(HTTPConnection):
+    """Differs in how it is connected; what is above TCP does not notice."""
+
+    def __init__(self, *args: Any, client: Way, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._client = client
+
+    def _new_conn(self) -> socket.socket:
+        try:
+            # With its trailing dot, if it has one: it means something to the resolver, and nothing to TLS.
+            sock = self._client.create_connection((self._dns_host, self.port), self.timeout)
+        except _MISTAKES:
+            raise
+        except (LinkSocksError, OSError) as error:
+            text = f"{self.host}:{self.port} through the tunnel: {error}"
+            if isinstance(error, TimeoutError) or getattr(error, "errno", None) == errno.ETIMEDOUT:
+                raise ConnectTimeoutError(self, text) from error
+            raise NewConnectionError(self, text) from error
+        for option in self.socket_options or ():
+            sock.setsockopt(*option)
+        return sock
+
+
+class _TunnelledTLS(_Tunnelled, HTTPSConnection):
+    pass
+
+
+class _HTTPPool(HTTPConnectionPool):
+    ConnectionCls = _Tunnelled
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _TunnelledTLS
