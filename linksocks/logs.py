@@ -18,8 +18,6 @@ import queue
 import re
 import threading
 import time
-from types import TracebackType
-from typing import Any
 
 from linksocks.config.secret import redact_url
 
@@ -146,20 +144,6 @@ def last_line(text: str) -> str:
 def _adopt_hub() -> None:
     from gevent import get_hub  # noqa: PLC0415 - help and usage errors must not wait for gevent
 
-    log = logging.getLogger(f"{ROOT}.hub")
+    from linksocks.net.hub import log_failures  # noqa: PLC0415
 
-    def print_exception(
-        context: object,
-        kind: type[BaseException] | None,
-        value: BaseException | str | None,
-        trace: TracebackType | None,
-    ) -> None:
-        # A greenlet's own text shows the arguments that it was called with: its name does not.
-        name: Any = getattr(context, "name", None) or type(context).__name__
-        if kind is not None and isinstance(value, BaseException):
-            log.error("%s failed", name, exc_info=(kind, value, trace))
-        else:
-            log.error("%s failed: %s", name, value)
-
-    # The hub's own seam for subclasses; an instance will do, as this process has one hub.
-    get_hub().print_exception = print_exception  # type: ignore[method-assign,assignment]
+    log_failures(get_hub())

@@ -20,12 +20,11 @@ from urllib.parse import parse_qs, quote, unquote
 
 import gevent
 from gevent import socket, ssl
-from gevent.pool import Pool
 from gevent.pywsgi import Input, WSGIHandler, WSGIServer, _InvalidClientInput  # type: ignore[attr-defined]
 from geventwebsocket.handler import WebSocketHandler
 
 from linksocks.net.certificate import Certificate
-from linksocks.net.greenlets import give_way, name_current, within
+from linksocks.net.greenlets import Pool, give_way, name_current, within
 from linksocks.net.handshakes import accept_tls
 from linksocks.net.listen import PatientAccept
 from linksocks.net.lobby import Lobby

@@ -24,6 +24,7 @@ from linksocks.net.judge import Judge, Verdict
 from linksocks.net.names import Names
 from linksocks.net.permit import BLOCKED_TEXT, allowed
 from linksocks.net.resolve import Address, Resolver, literal
+from linksocks.net.sockets import own
 from linksocks.wire.mask import Buffer
 
 MAX_DATAGRAM: Final = 65_535
@@ -43,7 +44,7 @@ class UdpSocket:
     def __init__(self, family: int, address: SockAddr) -> None:
         """Raises OSError."""
         self.family = family
-        self._sock = socket.socket(family, stdlib_socket.SOCK_DGRAM)
+        self._sock = own(socket.socket(family, stdlib_socket.SOCK_DGRAM))
         self._unyielded = 0
         try:
             if family == stdlib_socket.AF_INET6:

@@ -16,15 +16,14 @@ from typing import Final
 
 import gevent
 from gevent import socket
-from gevent.pool import Group
 from gevent.queue import Empty, Queue
 
 from linksocks.errors import Cause, DialError
-from linksocks.net.greenlets import name_current
+from linksocks.net.greenlets import Group, name_current
 from linksocks.net.judge import Judge
 from linksocks.net.permit import permitted
 from linksocks.net.resolve import Address, Resolver
-from linksocks.net.sockets import shown, tune
+from linksocks.net.sockets import own, shown, tune
 
 STAGGER: Final = 0.25
 """Seconds between two attempts, the "Connection Attempt Delay" of RFC 8305 section 8."""
@@ -74,7 +73,7 @@ def _alternate(addresses: list[Address]) -> list[Address]:
 
 
 def _connect(address: Address) -> socket.socket:
-    sock = socket.socket(address.family, stdlib_socket.SOCK_STREAM)
+    sock = own(socket.socket(address.family, stdlib_socket.SOCK_STREAM))
     try:
         sock.connect(address.sockaddr)
         tune(sock)

@@ -13,7 +13,7 @@ from typing import Final
 import gevent
 from gevent import socket, ssl
 
-from linksocks.net.sockets import end_politely
+from linksocks.net.sockets import end_politely, own
 from linksocks.net.tls import reason_of
 
 HANDSHAKE_TIMEOUT: Final = 10.0
@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 def accept_tls(sock: socket.socket, context: ssl.SSLContext, name: str) -> ssl.SSLSocket | None:
     """TLS over `sock`, which is given up; None when there was a failure, which is in the log then."""
     try:
-        wrapped = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        wrapped = own(context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False))
     except OSError:  # reset before its turn came
         return None
     done = False

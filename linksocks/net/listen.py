@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import logging
 import socket as stdlib_socket
+from contextvars import Context, copy_context
 from typing import Any, Final
 
 from gevent import socket
 
 from linksocks.errors import ListenError
 from linksocks.net.greenlets import spawn_later
-from linksocks.net.sockets import shown
+from linksocks.net.sockets import own, shown
 
 _BACKLOG: Final = 1024
 """Connections that the kernel holds while we accept others; it caps this at net.core.somaxconn."""
@@ -41,7 +42,7 @@ def bind(host: str, port: int) -> socket.socket:
         family, _, _, _, sockaddr = stdlib_socket.getaddrinfo(
             host or None, port, type=stdlib_socket.SOCK_STREAM, flags=stdlib_socket.AI_PASSIVE
         )[0]
-        sock = socket.socket(family, stdlib_socket.SOCK_STREAM)
+        sock = own(socket.socket(family, stdlib_socket.SOCK_STREAM))
     except (OSError, ValueError) as error:  # ValueError: a label that IDNA refuses
         reason = getattr(error, "strerror", None) or error
         raise ListenError(f"can't listen on {where}: {reason}") from error
@@ -63,12 +64,29 @@ def listen(sock: socket.socket) -> None:
 
 
 class PatientAccept:
-    """For gevent's servers: with no descriptor to spare, accepting rests a while; gevent would print tracebacks."""
+    """For gevent's servers: with no descriptor to spare, accepting rests a while; gevent would print tracebacks.
+
+    Each connection is served in a copy of the context in which the server was started; the hub's own is empty.
+    """
+
+    _context: Context
+
+    def start(self) -> None:
+        """As gevent's."""
+        self._context = copy_context()
+        super().start()  # type: ignore[misc]
+
+    def do_handle(self, *args: Any) -> None:
+        """A connection that was accepted."""
+        self._context.run(super().do_handle, *args)  # type: ignore[misc]
 
     def do_read(self) -> Any:
         """A connection, or None. As gevent's own, but for EMFILE and its kin."""
         try:
-            return super().do_read()  # type: ignore[misc]
+            accepted = super().do_read()  # type: ignore[misc]
+            if accepted is not None:
+                own(accepted[0])
+            return accepted
         except OSError as error:
             if error.errno not in _EXHAUSTED:
                 raise

@@ -13,8 +13,8 @@ from collections import Counter
 from typing import Any, Final
 
 from gevent import socket
-from gevent.pool import Pool
 
+from linksocks.net.greenlets import Pool
 from linksocks.net.sockets import end_politely
 
 _FAREWELL: Final = 1.0

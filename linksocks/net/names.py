@@ -11,11 +11,9 @@ import time
 from collections import deque
 from typing import Final, Protocol
 
-from gevent.pool import Group
-
 from linksocks.errors import DialError
 from linksocks.net.drops import Drops
-from linksocks.net.greenlets import name_current
+from linksocks.net.greenlets import Group, name_current
 from linksocks.net.resolve import Address, Resolver, current_asker, look_up_for
 from linksocks.wire.mask import Buffer
 

@@ -20,6 +20,7 @@ from typing import Final
 from gevent import socket, ssl
 
 from linksocks.errors import ConfigError, LinkError
+from linksocks.net.sockets import own
 from linksocks.net.tls import fingerprint, load_authorities, load_pair, new_context, reason_of, spelled
 
 _NAME: Final = "use a name or address that stands in the certificate, or say it with --tls-server-name"
@@ -79,8 +80,8 @@ class TlsClient:
         The deadline is the caller's.
         """
         try:
-            wrapped = self._context.wrap_socket(
-                sock, server_hostname=server_name, do_handshake_on_connect=False
+            wrapped = own(
+                self._context.wrap_socket(sock, server_hostname=server_name, do_handshake_on_connect=False)
             )
         except (OSError, ValueError) as error:
             raise LinkError(f"TLS: {server_name}: {error}") from error

@@ -1,11 +1,14 @@
-"""Turns: who gives way lets I/O run, too."""
+"""Turns: who gives way lets I/O run, too. Contexts: what holds for who spawns holds for the spawned."""
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+
 import gevent
+import pytest
 from gevent import socket
 
-from linksocks.net.greenlets import give_way
+from linksocks.net.greenlets import Group, Pool, give_way, spawn, spawn_later
 from tests.support.rounds import rounds
 
 
@@ -26,3 +29,34 @@ def test_who_waits_for_a_socket_gets_a_turn():
             give_way()
         assert reader.ready()
         assert reader.get() == b"x"
+
+
+_word: ContextVar[str] = ContextVar("word", default="")
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        lambda run: spawn("x", run),
+        lambda run: spawn_later("x", 0, run),
+        lambda run: Group().spawn(run),
+        lambda run: Pool(1).spawn(run),
+    ],
+    ids=["spawn", "spawn_later", "Group", "Pool"],
+)
+def test_the_spawned_have_a_copy_of_the_context(begin):
+    seen = []
+
+    def run() -> None:
+        seen.append(_word.get())
+        _word.set("theirs")
+
+    def main() -> None:
+        _word.set("ours")
+        greenlet = begin(run)
+        _word.set("later")
+        greenlet.join()
+        seen.append(_word.get())
+
+    gevent.spawn(main).join()
+    assert seen == ["ours", "later"]

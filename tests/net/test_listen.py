@@ -1,15 +1,21 @@
-"""Opening ports: each failure is a ListenError that says what to do."""
+"""Opening ports: each failure is a ListenError that says what to do. Accepting: in the context of the server."""
 
 from __future__ import annotations
 
 import resource
 import socket as stdlib_socket
+from contextvars import ContextVar
 
+import gevent
 import pytest
 from gevent import socket
+from gevent.pywsgi import WSGIServer
+from gevent.server import StreamServer
 
 from linksocks.errors import ListenError
-from linksocks.net.listen import bind, listen
+from linksocks.net.greenlets import Pool
+from linksocks.net.listen import PatientAccept, bind, listen
+from linksocks.net.sockets import owned
 from tests.support.processes import linksocks
 
 
@@ -86,3 +92,54 @@ def test_out_of_descriptors_is_one_line_and_passes():
             sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             assert sock.recv(12) == b"HTTP/1.1 200"
         assert "Traceback" not in server.output
+
+
+_word: ContextVar[str] = ContextVar("word", default="")
+
+
+class Stream(PatientAccept, StreamServer):
+    """Says the word of its context, and sets it."""
+
+    def handle(self, sock: socket.socket, _address: object) -> None:
+        assert sock in owned()
+        sock.recv(1000)
+        sock.sendall(_word.get().encode())
+        _word.set("of a connection")
+        sock.close()
+
+
+class Web(PatientAccept, WSGIServer):
+    """The same, by HTTP."""
+
+    def __init__(self, listener: socket.socket, spawn: Pool) -> None:
+        super().__init__(listener, self.say, spawn=spawn, log=None)
+
+    def say(self, _environ: object, start_response) -> list[bytes]:
+        word = _word.get().encode()
+        _word.set("of a connection")
+        start_response("200 OK", [("Connection", "close")])
+        return [word]
+
+
+@pytest.mark.parametrize("kind", [Stream, Web])
+def test_each_connection_has_a_copy_of_the_context_in_which_the_server_was_started(kind):
+    listener = bind("127.0.0.1", 0)
+    listen(listener)
+    server = kind(listener, spawn=Pool())
+
+    def start() -> None:
+        _word.set("of the server")
+        server.start()
+        _word.set("later")
+
+    gevent.spawn(start).join()
+    for _ in range(2):
+        with socket.create_connection(listener.getsockname()) as sock:
+            sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            answer = b""
+            while data := sock.recv(1000):
+                answer += data
+        assert answer.endswith(b"of the server")
+        server.stop_accepting()
+        server.start_accepting()  # as after a rest: the context stays
+    server.stop()

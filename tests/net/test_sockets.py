@@ -6,7 +6,7 @@ import gevent
 import pytest
 from gevent import socket
 
-from linksocks.net.sockets import end_politely, shown
+from linksocks.net.sockets import end_politely, own, owned, shown
 
 
 def test_the_last_words_arrive_over_unread_bytes():
@@ -45,3 +45,12 @@ def test_an_endless_peer_is_left_in_time():
 )
 def test_shown(address, text):
     assert shown(address) == text
+
+
+def test_what_is_owned_is_listed_until_it_is_closed_or_forgotten():
+    with own(socket.socket()) as sock:
+        assert sock in owned()
+    assert sock not in owned()
+    before = len(owned())
+    own(socket.socket())
+    assert len(owned()) == before
