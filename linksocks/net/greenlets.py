@@ -53,8 +53,8 @@ def spawn_later(name: str, seconds: float, run: Callable[..., None], *args: obje
 
 def at_once(*runs: Callable[[], object]) -> None:
     """Does all of them, each in a greenlet of its own, and returns when the last one has ended; if the caller is
-    killed meanwhile, so are they. What they must not do is raise."""
-    greenlets = [gevent.spawn(run) for run in runs]
+    killed meanwhile, so are they. None of them may raise."""
+    greenlets = [Heir.spawn(run) for run in runs]
     try:
         gevent.joinall(greenlets)
     finally:
