@@ -11,6 +11,7 @@ from gevent import socket
 
 from linksocks.errors import ConfigError, ListenError
 from linksocks.net.listen import bind
+from linksocks.net.sockets import shown
 
 KEPT: Final = 30.0
 """Seconds for which a port that its token left is kept for that token (PROTOCOL section 3.2): an application that
@@ -26,11 +27,15 @@ _SAID: Final = 5
 
 
 class PortPool:
-    """Binds ports on `host`: given ones, or free ones of `ports`. Raises ConfigError for what can't be ports."""
+    """Binds ports on `host`: given ones, or free ones of `ports`. Raises ConfigError for what can't be ports.
+
+    Nobody gets a port that another token has: the system would bind it twice, until one of both listens.
+    """
 
     def __init__(self, host: str, ports: Sequence[int] = POOL) -> None:
         self._host = host
         self._ports = _checked(ports)
+        self._taken: dict[int, str] = {}  # port: by whom
         self._kept: dict[int, tuple[str, float]] = {}  # port: for whom, until when
 
     def take(self, port: int, owner: str) -> socket.socket:
@@ -39,27 +44,39 @@ class PortPool:
         Raises ListenError.
         """
         if port:
-            self._kept.pop(port, None)
-            return bind(self._host, port)
+            if port in self._taken:
+                where = shown((self._host, port))
+                raise ListenError(
+                    f"can't listen on {where}: the port is in use by another token: choose another"
+                )
+            return self._bound(port, owner)
         for candidate in self._candidates(owner):
             try:
-                sock = bind(self._host, candidate)
+                return self._bound(candidate, owner)
             except ListenError:
-                continue  # somebody else has it
-            self._kept.pop(candidate, None)
-            return sock
+                continue  # another program has it
         raise ListenError(f"no port of {_shown(self._ports)} is free on {self._host}: choose a larger pool")
 
     def leave(self, port: int, owner: str) -> None:
         """`owner` has closed `port`."""
-        self._kept[port] = owner, time.monotonic() + KEPT
+        if self._taken.get(port) == owner:
+            del self._taken[port]
+            self._kept[port] = owner, time.monotonic() + KEPT
+
+    def _bound(self, port: int, owner: str) -> socket.socket:
+        """Raises ListenError."""
+        sock = bind(self._host, port)
+        self._taken[port] = owner
+        self._kept.pop(port, None)
+        return sock
 
     def _candidates(self, owner: str) -> Iterator[int]:
         now = time.monotonic()
         self._kept = {port: kept for port, kept in self._kept.items() if kept[1] > now}
         yield from (port for port, kept in self._kept.items() if kept[0] == owner and port in self._ports)
         start = random.randrange(len(self._ports))
-        yield from (port for port in (*self._ports[start:], *self._ports[:start]) if port not in self._kept)
+        in_turn = (*self._ports[start:], *self._ports[:start])
+        yield from (port for port in in_turn if port not in self._kept and port not in self._taken)
 
 
 def _checked(ports: Sequence[int]) -> tuple[int, ...]:

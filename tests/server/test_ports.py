@@ -67,8 +67,6 @@ def test_a_pool_is_any_list_and_what_becomes_of_the_list_later_changes_nothing(f
     pool = PortPool("127.0.0.1", ports)
     ports.append(free + 1)
     taken = [pool.take(0, owner) for owner in "ab"]
-    for sock in taken:
-        sock.listen()
     assert sorted(map(port_of, taken)) == [free, free + 2]
     with pytest.raises(ListenError, match=f"no port of {free}, {free + 2} is free on 127"):
         pool.take(0, "c")
@@ -104,14 +102,41 @@ def test_a_pool_in_a_few_words(ports, said):
     assert module._shown(ports) == said
 
 
+def left(pool, port, owner):
+    """`owner` had it."""
+    pool.take(port, owner).close()
+    pool.leave(port, owner)
+
+
+class TestAPortThatIsTaken:
+    """It need not listen: until it does, the system would bind it once more."""
+
+    def test_is_nobody_elses(self, free):
+        pool = PortPool("127.0.0.1", range(free, free + 3))
+        given = pool.take(free, "a")
+        taken = [pool.take(0, owner) for owner in "bc"]
+        assert {port_of(sock) for sock in taken} == {free + 1, free + 2}
+        with pytest.raises(ListenError, match=f"127.0.0.1:{free + 1}: the port is in use by another token"):
+            pool.take(free + 1, "d")
+        for sock in (given, *taken):
+            sock.close()
+
+    def test_is_not_given_up_by_another(self, free):
+        pool = PortPool("127.0.0.1", [free])
+        sock = pool.take(free, "a")
+        pool.leave(free, "b")
+        with pytest.raises(ListenError, match="no port"):
+            pool.take(0, "b")
+        sock.close()
+
+
 class TestAPortThatWasLeft:
     def test_is_kept_for_its_owner(self, free):
         pool = PortPool("127.0.0.1", range(free, free + 2))
-        pool.leave(free + 1, "a")
+        left(pool, free + 1, "a")
         for _ in range(5):
-            sock = pool.take(0, "b")
-            assert port_of(sock) == free
-            sock.close()
+            pool.take(0, "b").close()
+            pool.leave(free, "b")
         sock = pool.take(0, "a")
         assert port_of(sock) == free + 1
         sock.close()
@@ -119,10 +144,10 @@ class TestAPortThatWasLeft:
     def test_is_free_for_all_later(self, free, monkeypatch):
         monkeypatch.setattr(module, "KEPT", -1.0)
         pool = PortPool("127.0.0.1", [free])
-        pool.leave(free, "a")
+        left(pool, free, "a")
         pool.take(0, "b").close()
 
     def test_is_whoever_asks_for_it_by_number(self, free):
         pool = PortPool("127.0.0.1", [free])
-        pool.leave(free, "a")
+        left(pool, free, "a")
         pool.take(free, "b").close()
