@@ -33,26 +33,31 @@ class Issuer:
         self._change = BoundedSemaphore()
 
     def restore(self) -> None:
-        """Opens the state file and accepts what it holds. Raises StateError, ListenError."""
+        """Opens the state file and accepts what it holds. Raises StateError, ListenError, and nothing has changed."""
         if not self._path:
             return
         self._store = Store(self._path)
+        restored: list[Token] = []
         try:
             for spec in self._store.load():
-                self._restore(spec, self._store)
+                restored += self._restore(spec, self._store)
         except LinkSocksError:
+            for token in restored:  # else the next try would take them for the settings'
+                self._tokens.remove(token)
             self.close()
             raise
 
-    def _restore(self, spec: TokenSpec, store: Store) -> None:
+    def _restore(self, spec: TokenSpec, store: Store) -> list[Token]:
+        """The token, where it was accepted."""
         if self._tokens.get(spec.fingerprint) is not None:
             store.forget(spec.fingerprint)  # else it would be back once the settings have it no more
             log.info("%s: %s is the settings' from now on: forgotten here", self._path, spec.label)
-            return
+            return []
         try:
-            self._add(spec)
+            return [self._add(spec)]
         except ConfigError as error:  # its reverse token was one of the settings, and may come back
             log.warning("%s: %s is left out: %s", self._path, spec.label, error)
+            return []
         except ListenError as error:
             raise ListenError(f"{error}; the port belongs to {spec.label} in {self._path}") from error
 

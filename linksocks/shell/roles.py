@@ -10,6 +10,7 @@ from linksocks.client.role import ClientRole
 from linksocks.client.session import USER_AGENT, Uplink
 from linksocks.config import Config
 from linksocks.config.secret import Secret
+from linksocks.errors import LinkSocksError
 from linksocks.net.certificate import Certificate
 from linksocks.net.trust import Trust
 from linksocks.server.role import ServerRole
@@ -49,8 +50,12 @@ def server(config: Config, specs: Iterable[TokenSpec]) -> ServerRole:
         max_handshakes_of_one=config["max-handshakes-per-address"],
         metrics_address=config["metrics-address"],
     )
-    for spec in specs:
-        role.add(spec)
+    try:
+        for spec in specs:
+            role.add(spec)
+    except LinkSocksError:
+        role.stop(0)
+        raise
     return role
 
 
