@@ -6,23 +6,25 @@ import random
 from typing import Final
 
 FIRST: Final = 1.0
-"""The shortest wait, in seconds."""
+"""The shortest wait, in seconds, where nobody says otherwise."""
 
 LAST: Final = 60.0
 """The longest wait, in seconds."""
 
 
 class Backoff:
-    """A span that doubles up to LAST; each wait is drawn from its upper half, so from FIRST on."""
+    """A span that doubles up to LAST; each wait is drawn from its upper half, so from `first` on. 0 is FIRST."""
 
-    def __init__(self) -> None:
-        self._span = 2 * FIRST
+    def __init__(self, first: float = 0.0) -> None:
+        self.first = first or FIRST
+        """The shortest wait, in seconds."""
+        self._span = 2 * self.first
 
     def next(self) -> float:
         """Seconds to wait now."""
-        span, self._span = self._span, min(2 * self._span, LAST)
+        span, self._span = self._span, min(2 * self._span, max(2 * self.first, LAST))
         return random.uniform(span / 2, span)
 
     def reset(self) -> None:
         """A try succeeded: begin anew."""
-        self._span = 2 * FIRST
+        self._span = 2 * self.first

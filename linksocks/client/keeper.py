@@ -10,7 +10,7 @@ from typing import Final
 
 from gevent.event import Event
 
-from linksocks.client import backoff
+from linksocks.client.backoff import Backoff
 from linksocks.errors import AuthError, LinkClosed, LinkError
 from linksocks.tunnel.link import Link
 
@@ -24,11 +24,13 @@ log = logging.getLogger("linksocks.client")
 class Persistence:
     """When to try again: after a lost link or a failed try, and after a refused token.
 
-    A token that was good once may be so again: a provider's connector tokens come and go with it.
+    The first pause is `delay` seconds, those that follow are longer; 0 is what is usual. A token that was good once
+    may be so again: a provider's connector tokens come and go with it.
     """
 
     reconnect: bool
     retry_auth: bool
+    delay: float = 0.0
 
     def worth_retrying(self, error: LinkError | LinkClosed, *, known: bool) -> bool:
         """Whether `error` leaves hope; `known` says that the server took the token before."""
@@ -37,29 +39,27 @@ class Persistence:
         return self.reconnect
 
 
-def _told(error: LinkError | LinkClosed) -> str:
-    return f"lost a link to the server: {error}" if isinstance(error, LinkClosed) else str(error)
-
-
 class Keeper:
-    """`make` gives a link or raises LinkError; `up` and `down` hear of its beginning and its end."""
+    """`make` gives a link or raises LinkError; `up` hears of its beginning, `down` of its end and the reason."""
 
     def __init__(
         self,
         make: Callable[[], Link],
         up: Callable[[Link], None],
-        down: Callable[[Link], None],
+        down: Callable[[Link, str], None],
         persistence: Persistence,
     ) -> None:
         self._make = make
         self._up = up
         self._down = down
         self._persistence = persistence
-        self._backoff = backoff.Backoff()
+        self._backoff = Backoff(persistence.delay)
         self._stopping = Event()
         self._hurry = Event()
         self.made = 0
         """Links so far."""
+        self.failure = ""
+        """Why the last try failed, or the last link ended."""
 
     def stop(self) -> None:
         """`run` returns when the link has ended, and makes no other."""
@@ -74,10 +74,12 @@ class Keeper:
             except (LinkError, LinkClosed) as error:
                 if self._stopping.is_set():
                     return
+                lost = "lost a link to the server: " if isinstance(error, LinkClosed) else ""
+                self.failure = f"{lost}{error}"
                 if not self._persistence.worth_retrying(error, known=self.made > 0):
                     raise
                 pause = self._backoff.next()
-                log.warning("%s; trying again in %.1f s", _told(error), pause)
+                log.warning("%s; trying again in %.1f s", self.failure, pause)
                 self._pause(pause)
 
     def hurry(self) -> None:
@@ -86,17 +88,21 @@ class Keeper:
 
     def _pause(self, seconds: float) -> None:
         self._hurry.clear()
-        if not self._stopping.wait(min(seconds, backoff.FIRST)):
-            self._hurry.wait(seconds - backoff.FIRST)
+        if not self._stopping.wait(min(seconds, self._backoff.first)):
+            self._hurry.wait(seconds - self._backoff.first)
 
     def _hold(self, link: Link) -> None:
         """From the login to the end of the link, which is always LinkClosed."""
         self.made += 1
         self._up(link)
         since = time.monotonic()
+        reason = "it was stopped"
         try:
             link.run()
+        except LinkClosed as error:
+            reason = str(error)
+            raise
         finally:
-            self._down(link)
+            self._down(link, reason)
             if time.monotonic() - since >= _STEADY:
                 self._backoff.reset()

@@ -11,8 +11,10 @@ import gevent
 from gevent.event import AsyncResult, Event
 
 from linksocks.client.keeper import Keeper, Persistence
-from linksocks.errors import AuthError, Cause, DialError, LinkSocksError
+from linksocks.errors import AuthError, Cause, ClosedError, DeadlineError, DialError, LinkSocksError
 from linksocks.net.greenlets import Greenlet, spawn, until
+from linksocks.tunnel.busy import DELIVERY
+from linksocks.tunnel.events import LinkDown, LinkUp, Observers
 from linksocks.tunnel.link import Link
 from linksocks.wire.frames import CloseCode
 
@@ -26,10 +28,10 @@ log = logging.getLogger("linksocks.client")
 
 
 class Side(Protocol):
-    """Our end of the channels: an Inbound or an Outbound."""
+    """Our end of the channels: a Passage or an Outbound."""
 
-    def drain(self, timeout: float) -> None:
-        """Takes no more connections, and gives those that there are `timeout` seconds at most."""
+    def drain(self, grace: float, delivery: float = DELIVERY) -> None:
+        """Opens nothing any more, and gives connections `grace` seconds at most, those that leave `delivery`."""
 
     def stop(self) -> None:
         """Ends them all."""
@@ -39,6 +41,7 @@ class Links:
     """`threads` links that `make` gives, or LinkError.
 
     `up` and `down` hear of each, in the greenlet that is about to read it or has done so; they do not wait or raise.
+    Whoever `up` leads to says when the link is `ready`. `observers` are told.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Links:
         persistence: Persistence,
         up: Callable[[Link], None],
         down: Callable[[Link], None],
+        observers: Observers,
     ) -> None:
         self._tell_up = up
         self._tell_down = down
@@ -55,7 +59,9 @@ class Links:
         self._keepers = list(self._all)  # those that have not given up
         self._greenlets: list[Greenlet] = []  # one for each keeper that has not given up
         self._live: set[Link] = set()
+        self._observers = observers
         self._linked = Event()  # there is a link
+        self._ready = Event()  # ... and it has all that goes with it
         self._stopping = False
         self._outcome: AsyncResult[None] = AsyncResult()
 
@@ -69,6 +75,11 @@ class Links:
         """Links that were made anew."""
         return sum(max(0, keeper.made - 1) for keeper in self._all)
 
+    @property
+    def rtt(self) -> float | None:
+        """Seconds of the fastest round trip to the server, of the latest on each link."""
+        return min((link.rtt for link in self._live if link.rtt is not None), default=None)
+
     def start(self) -> None:
         """Begins to connect."""
         for keeper in self._keepers:
@@ -81,12 +92,28 @@ class Links:
         what was given to `fail`."""
         self._outcome.get()
 
+    def wait_ready(self, timeout: float | None) -> None:
+        """Until a link is ready. Raises what `wait` raises, ClosedError after `stop`, or DeadlineError."""
+        gevent.wait([self._ready, self._outcome], timeout, count=1)
+        if self._outcome.ready():
+            self._outcome.get()
+            raise ClosedError("the client was stopped")
+        if not self._ready.is_set():
+            failures = [keeper.failure for keeper in self._all if keeper.failure]
+            why = failures[0] if failures else "the server has not answered yet"
+            raise DeadlineError(f"not ready in {timeout:g} s: {why}")
+
+    def ready(self, link: Link) -> None:
+        """`link`, if it still lives, has all that goes with it."""
+        if link in self._live:
+            self._ready.set()
+
     def fail(self, error: BaseException) -> None:
         """The client can't go on."""
         self._outcome.set_exception(error)
 
     def stop(self, grace: float, side: Side, farewell: Callable[[], None] = lambda: None) -> None:
-        """Makes no links any more, gives the connections of `side` `grace` seconds, then closes all with 1001.
+        """Makes no links any more, gives the connections of `side` their time, then closes all with 1001.
 
         `farewell` is what is to be said to the server when the connections have ended.
         """
@@ -109,7 +136,8 @@ class Links:
             gevent.joinall(self._greenlets, timeout=_FAREWELL)
         gevent.killall(self._greenlets)
         side.stop()
-        self._outcome.set(None)
+        if not self._outcome.ready():
+            self._outcome.set(None)
 
     # -- each keeper's greenlet
 
@@ -132,11 +160,14 @@ class Links:
         self._live.add(link)
         self._linked.set()
         self._tell_up(link)
+        self._observers.tell(LinkUp(link.name))
 
-    def _down(self, link: Link) -> None:
+    def _down(self, link: Link, reason: str) -> None:
         self._live.discard(link)
         if not self._live:
             self._linked.clear()
+            self._ready.clear()
+        self._observers.tell(LinkDown(link.name, reason))
         self._tell_down(link)
 
     # -- for new channels

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
+from linksocks.tunnel.events import Observers, PartnersChanged
 from linksocks.tunnel.link import Handler
 from linksocks.wire import messages as m
 
@@ -22,8 +23,9 @@ log = logging.getLogger("linksocks.client")
 class Partners:
     """How many there are, by the server's last word; `noun` is what one of them is called."""
 
-    def __init__(self, noun: str) -> None:
+    def __init__(self, noun: str, observers: Observers) -> None:
         self._noun = noun
+        self._observers = observers
         self.count = 0
         """Never below 0; 0 without a link."""
         self._lines = 0  # logged since _since
@@ -36,15 +38,21 @@ class Partners:
 
     def forget(self) -> None:
         """There is no link to a server any more."""
-        self.count = 0
+        self._change(0)
 
     def _on_partners(self, message: m.Partners) -> None:
         count = max(0, message.count)
+        if self._change(count):
+            words = f"1 {self._noun} is there" if count == 1 else f"{count or 'no'} {self._noun}s are there"
+            log.log(self._level(), "%s", words)
+
+    def _change(self, count: int) -> bool:
+        """Whether it is another one."""
         if count == self.count:
-            return
+            return False
         self.count = count
-        words = f"1 {self._noun} is there" if count == 1 else f"{count or 'no'} {self._noun}s are there"
-        log.log(self._level(), "%s", words)
+        self._observers.tell(PartnersChanged(count))
+        return True
 
     def _level(self) -> int:
         now = time.monotonic()

@@ -5,26 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from linksocks.client.connectors import Connectors
-from linksocks.client.keeper import Persistence
-from linksocks.client.links import Links
-from linksocks.client.partners import Partners
-from linksocks.client.session import Session, Uplink
+from linksocks.client.linked import Linked
+from linksocks.client.session import Uplink
 from linksocks.errors import ConnectorError
-from linksocks.metrics import Pages
 from linksocks.net.greenlets import spawn
 from linksocks.net.proxies import ProxyUrl
-from linksocks.net.resolve import Resolver
 from linksocks.net.upstream import egress
 from linksocks.tunnel.access import NO_RULES, AccessRules
 from linksocks.tunnel.link import Link
-from linksocks.tunnel.outbound import Outbound
+from linksocks.tunnel.outbound import CONNECT_TIMEOUT, Outbound
 from linksocks.tunnel.tally import Figures
 
 
-class ProviderRole:
+class ProviderRole(Linked):
     """Lends this machine's network through `uplink`, also to connectors with one of `connector_tokens`.
 
-    Targets are reached through `upstream`, where there is one, and only those that `rules` allow.
+    Targets are reached through `upstream`, where there is one, and only those that `rules` allow; each in
+    `connect_timeout` seconds at most.
     """
 
     def __init__(
@@ -33,22 +30,19 @@ class ProviderRole:
         *,
         connector_tokens: Sequence[str] = (),
         upstream: ProxyUrl | None = None,
+        connect_timeout: float = CONNECT_TIMEOUT,
         rules: AccessRules = NO_RULES,
         metrics_address: tuple[str, int] | None = None,
     ) -> None:
-        self.pages = Pages(self.figures, metrics_address)
-        self._resolver = Resolver(prefer_ipv4=uplink.dns_prefer_ipv4)
-        self._session = Session(uplink, self._resolver, reverse=True, recognised=bool(connector_tokens))
-        self._outbound = Outbound(egress(upstream, self._resolver), rules)
-        self._partners = Partners("connector")
-        persistence = Persistence(uplink.reconnect, uplink.retry_auth)
-        self._links = Links(self._make, uplink.threads, persistence, self._up, self._down)
+        super().__init__(
+            uplink,
+            reverse=True,
+            recognised=uplink.recognised or bool(connector_tokens),
+            partner="connector",
+            metrics_address=metrics_address,
+        )
+        self._outbound = Outbound(egress(upstream, self._resolver), rules, connect_timeout)
         self.connectors = Connectors(connector_tokens, self._links.pick)
-
-    @property
-    def partners(self) -> int:
-        """How many connectors there are, by the server's last word."""
-        return self._partners.count
 
     def start(self) -> None:
         """Begins to connect."""
@@ -59,18 +53,17 @@ class ProviderRole:
         """What it has done so far."""
         return Figures(
             role="provider",
-            ready=bool(self._links.live),
+            ready=self.connected,
             tallies={"server": self._session.account.tally},
             dials=self._outbound.dials,
             reconnects=self._links.reconnects,
         )
 
-    def wait(self) -> None:
-        """Until it was stopped. Raises AuthError, LinkError, LinkClosed or ConnectorError when it gave up."""
-        self._links.wait()
-
     def stop(self, grace: float) -> None:
-        """Dials no more, gives connections `grace` seconds to end, then closes all links with 1001."""
+        """Dials no more, gives connections `grace` seconds to end, then closes all links with 1001.
+
+        Those of which one side has ended already get DELIVERY for what it said last.
+        """
         self._links.stop(grace, self._outbound, self._take_back_tokens)
         self.pages.stop()
         self._resolver.close()
@@ -87,6 +80,8 @@ class ProviderRole:
             self.connectors.replay(link)
         except ConnectorError as error:
             self._links.fail(error)
+        else:
+            self._links.ready(link)
 
     def _take_back_tokens(self) -> None:
         for link in self._links.live:

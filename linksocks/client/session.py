@@ -57,6 +57,10 @@ class Uplink:
     """Bytes held for one channel."""
     threads: int = 1
     """Links at once."""
+    reconnect_delay: float = 0.0
+    """Seconds before the first try after a failure, more before those that follow; 0 is what is usual."""
+    recognised: bool = False
+    """A provider may add connector tokens later: see Session."""
     trust: Trust = field(default_factory=Trust)
     """What a wss:// server must show."""
     proxy: ProxyUrl | None = None
@@ -107,6 +111,8 @@ class Session:
         self._auth = self._own  # or one with the token that the server assigned
         self._admitted = False  # a login has succeeded with the token of `_auth`
         self._turn = Semaphore()
+        self.protocol = 0
+        """The version that the server speaks, once it has said a word."""
 
     def link(self, acceptor: Acceptor = NOBODY, handlers: Mapping[int, Handler] = _NO_HANDLERS) -> Link:
         """Connects and logs in: a link that is ready to run. Raises LinkError."""
@@ -123,6 +129,11 @@ class Session:
         log.debug("the server speaks 0x%02x; agreed: %s", welcome.version, agreed.header() or "no extensions")
         terms = Terms(welcome.version, agreed, self._max_window)
         return Link(upgraded.websocket, terms, acceptor, handlers, self.account)
+
+    @property
+    def server_token(self) -> str:
+        """The token that the server assigned, if it did."""
+        return "" if self._auth is self._own else self._auth.token
 
     def _connect(self) -> Upgraded:
         url = self._url.geturl()
@@ -143,7 +154,7 @@ class Session:
                 raise
             self._auth, self._admitted = self._own, False
             raise LinkError("auth: the server does not know the token any more that it assigned") from error
-        self._admitted = True
+        self._admitted, self.protocol = True, welcome.version
         if welcome.token:
             self._auth = replace(tried, token=welcome.token)
         return welcome

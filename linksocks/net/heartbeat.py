@@ -1,4 +1,5 @@
-"""Pings a peer, and notices when it is dead: when it sends nothing, or takes nothing. Tells whether it is there now.
+"""Pings a peer, and notices when it is dead: when it sends nothing, or takes nothing. Tells whether it is there now,
+and how far away.
 
 One timer for each WebSocket looks at counters that reading and writing keep anyway. A deadline on each read and
 write would start and stop a timer for every message.
@@ -41,6 +42,10 @@ class Heartbeat:
             None  # whether a peer that was asked says anything, until it does
         )
         self._asked_at = 0.0
+        self.rtt: float | None = None
+        """Seconds from the last ping that was answered to its pong."""
+        self._pings = 0  # so far; each has its number as payload
+        self._pinged: tuple[bytes, float] | None = None  # the last payload and its time, until it is answered
         interval = min(PING_INTERVAL, SILENCE) / _BEATS
         self._patience = round(SILENCE / interval)
         self._beats_to_ping = round(PING_INTERVAL / interval)
@@ -58,6 +63,19 @@ class Heartbeat:
         if self._asked is not None:
             self._tell(responsive=True)
 
+    def ping(self) -> None:
+        """Asks the peer for a pong."""
+        self._pings += 1
+        payload = self._pings.to_bytes(8)
+        self._pinged = payload, time.monotonic()
+        self._writer.ping(payload)
+
+    def on_pong(self, payload: bytes) -> None:
+        """A pong has come. Peers may leave out all but the last (RFC 6455 section 5.5.3), or send some unasked."""
+        if self._pinged is not None and payload == self._pinged[0]:
+            self.rtt = time.monotonic() - self._pinged[1]
+            self._pinged = None
+
     def responsive(self, timeout: float) -> bool:
         """Whether the peer was heard since the last beat, or else says anything to a ping within `timeout` seconds.
 
@@ -67,7 +85,7 @@ class Heartbeat:
             return True
         if self._asked is None:
             self._asked, self._asked_at = AsyncResult(), time.monotonic()
-            self._writer.ping()
+            self.ping()
         return bool(self._asked.wait(max(0.0, self._asked_at + timeout - time.monotonic())))
 
     def _tell(self, *, responsive: bool) -> None:
@@ -86,4 +104,4 @@ class Heartbeat:
                 f"{'nothing received' if self._mute > self._patience else 'nothing taken'} for {SILENCE:g} s"
             )
         elif self._beats % self._beats_to_ping == 0:
-            self._writer.ping()
+            self.ping()

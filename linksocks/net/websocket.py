@@ -127,9 +127,11 @@ class WebSocket:
         self._turn += size
 
     def welcome(self, max_message: int) -> None:
-        """The peer is no stranger: from now on messages of up to `max_message` bytes are taken."""
+        """The peer is no stranger: from now on messages of up to `max_message` bytes are taken, and it is pinged."""
         self._receiver.max_message = max_message
         self._asides = None
+        if self._state is State.OPEN:
+            self._heartbeat.ping()
 
     def _fill(self) -> None:
         while self._writer.backlog > _CONTROL_BACKLOG and not self._writer.finished.is_set():
@@ -160,6 +162,8 @@ class WebSocket:
                 raise FrameError(CloseCode.POLICY, f"more than {_ASIDES} frames of a stranger are no message")
         if opcode == Opcode.PING:
             self._writer.pong(payload)
+        elif opcode == Opcode.PONG:
+            self._heartbeat.on_pong(payload)
         elif opcode == Opcode.CLOSE:
             code, reason = parse_close(payload)
             self.close(CloseCode.NORMAL if code == 1005 else code)
@@ -172,6 +176,11 @@ class WebSocket:
     def takes_more(self) -> bool:
         """Whether the peer keeps up with the control messages that it is sent; False from the close on."""
         return self._state is State.OPEN and self._writer.backlog <= _CONTROL_BACKLOG
+
+    @property
+    def rtt(self) -> float | None:
+        """Seconds to the peer and back, of the last ping that it answered."""
+        return self._heartbeat.rtt
 
     def responsive(self, timeout: float) -> bool:
         """Whether the peer was heard lately, or is within `timeout` seconds; False from the close on.

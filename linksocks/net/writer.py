@@ -85,7 +85,7 @@ class Writer:
         self._tls = isinstance(sock, SSLSocket)  # no scatter-gather, and no writing past its own buffer
         self._failed = failed
         self._frames = FrameWriter(masking=masking)
-        self._ping = False
+        self._ping: bytes | None = None
         self._pong: bytes | None = None  # RFC 6455 section 5.5.3: only the latest ping needs an answer
         self._control: deque[bytes] = deque()
         self.backlog = 0
@@ -121,9 +121,9 @@ class Writer:
             self._sources.append(source)
             self._ready()
 
-    def ping(self) -> None:
-        """Sends an empty ping."""
-        self._ping = True
+    def ping(self, payload: bytes) -> None:
+        """Sends a ping, instead of one that still waits."""
+        self._ping = payload
         self._ready()
 
     def pong(self, payload: bytes) -> None:
@@ -184,7 +184,7 @@ class Writer:
             self._parked = True
 
     def _waiting(self) -> bool:
-        frames = self._ping or self._pong is not None or self._close is not None
+        frames = self._ping is not None or self._pong is not None or self._close is not None
         return frames or bool(self._control or self._sources)
 
     def _run(self) -> None:
@@ -222,9 +222,9 @@ class Writer:
         frame = self._frames.frame
         batch: list[Buffer] = []
         size = 0
-        if self._ping:
-            self._ping = False
-            batch += frame(Opcode.PING, b"")
+        if self._ping is not None:
+            batch += frame(Opcode.PING, self._ping)
+            self._ping = None
         if self._pong is not None:
             batch += frame(Opcode.PONG, self._pong)
             self._pong = None

@@ -14,15 +14,14 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import Final, cast
+from typing import Final
 
 import gevent
 from gevent import socket
-from gevent.pool import Group, Pool
+from gevent.pool import Pool
 from gevent.server import StreamServer
 
-from linksocks.errors import Cause, DialError, NoLinkError, RequestError
+from linksocks.errors import Cause, DialError, RequestError
 from linksocks.net.greenlets import name_current, spawn
 from linksocks.net.listen import PatientAccept, listen
 from linksocks.net.sockets import end_politely, shown, tune
@@ -30,9 +29,8 @@ from linksocks.tunnel.association import serve_association
 from linksocks.tunnel.channel import Channel
 from linksocks.tunnel.exchange import Exchange
 from linksocks.tunnel.front import Front, front_for
-from linksocks.tunnel.gate import Gate
-from linksocks.tunnel.link import MAX_ASSOCIATIONS, Link
-from linksocks.tunnel.outbound import CONNECT_TIMEOUT
+from linksocks.tunnel.link import MAX_ASSOCIATIONS
+from linksocks.tunnel.passage import Passage
 from linksocks.tunnel.relay import Relay
 from linksocks.wire.http_proxy import Forward
 from linksocks.wire.socks5 import Command, Request
@@ -42,9 +40,6 @@ REQUEST_TIMEOUT: Final = 20.0
 
 KEEP_ALIVE: Final = 60.0
 """Seconds that an application of HTTP may wait with its next request."""
-
-ANSWER_TIMEOUT: Final = CONNECT_TIMEOUT + 5.0
-"""Seconds for the other end's dial and the way there and back (PROTOCOL section 3.2)."""
 
 ASSOCIATIONS_OF_ONE: Final = MAX_ASSOCIATIONS // 4
 """UDP associations of one address here: a single application must not take all that the link may have."""
@@ -62,33 +57,28 @@ class _PatientServer(PatientAccept, StreamServer):
 
 
 class Inbound:
-    """Serves applications on `listener`, a bound socket.
+    """Serves applications on `listener`, a bound socket. Their channels go through `passage`, which drains them.
 
-    `pick_link` gives the link for a new channel; it may wait, or raise DialError. A password is asked for when
-    `username` or `password` is not empty. With `fast_open` an application hears of success once its request is on
-    the way: it saves a round trip, and a target that is not reached shows as a reset. What does not get through
-    `gate` is refused here.
+    A password is asked for when `username` or `password` is not empty. With `fast_open` an application hears of
+    success once its request is on the way: it saves a round trip, and a target that is not reached shows as a reset.
     """
 
     def __init__(
         self,
         listener: socket.socket,
-        pick_link: Callable[[], Link],
+        passage: Passage,
         username: str = "",
         password: str = "",
         *,
         fast_open: bool = False,
-        gate: Gate | None = None,
     ) -> None:
-        self._pick_link = pick_link
-        self._gate = gate
+        self._passage = passage
         self._username = username
         self._password = password
         self._fast_open = fast_open
         self._listener = listener
         self._server = _PatientServer(listener, self._serve, spawn=Pool())
         self._associations: Counter[str] = Counter()  # of each address
-        self._busy = Group()  # those of the pool that have a channel, or had one and still write
         self.port: int = listener.getsockname()[1]
 
     @property
@@ -108,11 +98,6 @@ class Inbound:
     def close(self) -> None:
         """Closes the port. Who is in stays."""
         self._server.close()
-
-    def drain(self, timeout: float) -> None:
-        """Closes the port, and waits `timeout` seconds at most for the last byte of connections with a channel."""
-        self.close()
-        self._busy.join(timeout)
 
     def stop(self) -> None:
         """Closes the port and ends all connections."""
@@ -178,19 +163,19 @@ class Inbound:
 
     def _relay(self, sock: socket.socket, front: Front, request: Request, peer: str) -> None:
         """Raises DialError, too."""
-        host = self._pass_on(request)
-        with self._link() as link:
-            channel = link.open()
+        host = self._passage.pass_on(request.host, request.port)
+        with self._passage.channel() as channel:
             relay = Relay(channel, patient=True)
+            self._passage.busy.carries(relay)
             log.debug("%s: connecting to %s", peer, shown((request.host, request.port)))
             channel.begin(host, request.port)
             if not self._fast_open:
-                channel.await_answer(ANSWER_TIMEOUT)
+                channel.await_answer(self._passage.answer_timeout)
             watcher = None
             try:
                 sock.sendall(front.success())
                 if self._fast_open:
-                    watcher = spawn(f"answer for {peer}", _reset_unless_answered, channel, relay, peer)
+                    watcher = spawn(f"answer for {peer}", self._watch, channel, relay, peer)
                 relay.run(sock, front.leftover)
             except (OSError, gevent.GreenletExit):
                 channel.abort("the application is gone")
@@ -199,14 +184,21 @@ class Inbound:
                 if watcher is not None:
                     watcher.kill(block=False)
 
+    def _watch(self, channel: Channel, relay: Relay, peer: str) -> None:
+        """What was promised by fast open is taken back where it does not come true."""
+        try:
+            channel.await_answer(self._passage.answer_timeout)
+        except DialError as error:
+            log.info("%s: %s", peer, error)
+            relay.deliver_reset(str(error))
+
     def _forward(self, sock: socket.socket, request: Forward, peer: str) -> bool:
         """Raises DialError, too."""
-        host = self._pass_on(request)
-        with self._link() as link:
-            channel = link.open()
+        host = self._passage.pass_on(request.host, request.port)
+        with self._passage.channel() as channel:
             exchange = Exchange(sock, request.server, channel)
             log.debug("%s: forwarding to %s", peer, shown((request.host, request.port)))
-            channel.connect(host, request.port, ANSWER_TIMEOUT)
+            channel.connect(host, request.port, self._passage.answer_timeout)
             exchange.run(request.head)
         if request.server.again():
             return True
@@ -215,38 +207,17 @@ class Inbound:
 
     def _associate(self, sock: socket.socket, request: Request) -> None:
         """Raises DialError, too."""
-        # Datagrams have no last one: `drain` does not wait.
         host: str = sock.getpeername()[0]
         if self._associations[host] >= ASSOCIATIONS_OF_ONE:
             raise DialError(Cause.NOT_ALLOWED, f"{host} has {ASSOCIATIONS_OF_ONE} UDP associations")
         self._associations[host] += 1
         try:
-            serve_association(sock, self._pick().open_datagrams(), request.port, ANSWER_TIMEOUT, self._gate)
+            association = self._passage.pick().open_datagrams()
+            timeout, gate = self._passage.answer_timeout, self._passage.gate
+            serve_association(sock, association, request.port, timeout, gate)
         finally:
             self._associations[host] -= 1
             self._associations += Counter()  # forgets those with none
-
-    def _pass_on(self, request: Request | Forward) -> str:
-        """The host to ask the other end for. Raises DialError where it may not be reached."""
-        return self._gate.pass_on(request.host, request.port) if self._gate else request.host
-
-    def _pick(self) -> Link:
-        """The link for a new channel. Raises NoLinkError."""
-        try:
-            return self._pick_link()
-        except DialError as error:
-            raise NoLinkError(error.cause, str(error)) from error
-
-    @contextlib.contextmanager
-    def _link(self) -> Iterator[Link]:
-        """The link for a new stream; during the block `drain` waits for this greenlet. Raises NoLinkError."""
-        link = self._pick()
-        current = cast("gevent.Greenlet[..., object]", gevent.getcurrent())
-        self._busy.add(current)
-        try:
-            yield link
-        finally:
-            self._busy.discard(current)
 
     def _refuse(self, sock: socket.socket, answer: bytes) -> None:
         with contextlib.suppress(OSError):
@@ -265,12 +236,3 @@ def _first(sock: socket.socket, seconds: float) -> bytes:
     """What begins a request. Silence is no error: browsers open connections ahead of need."""
     with gevent.Timeout(seconds, TimeoutError(f"nothing came in {seconds:g} s")):
         return _read(sock)
-
-
-def _reset_unless_answered(channel: Channel, relay: Relay, peer: str) -> None:
-    """What was promised by fast open is taken back."""
-    try:
-        channel.await_answer(ANSWER_TIMEOUT)
-    except DialError as error:
-        log.info("%s: %s", peer, error)
-        relay.deliver_reset(str(error))

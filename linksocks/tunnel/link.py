@@ -183,9 +183,9 @@ class Link:
         if message.transport is m.Transport.UDP:
             association = self._add(DatagramChannel(self, message.channel, opened=False))
             if self.associations > MAX_ASSOCIATIONS:
-                association.refuse(self._refusal("associations", _too_many_associations()))
+                association.refuse(self._too_many_associations())
             elif self.account.overdrawn:
-                association.refuse(self._refusal("channels", self._too_many_channels()))
+                association.refuse(self._too_many_channels())
             else:
                 self._acceptor.accept_datagrams(association, message)
             return
@@ -194,17 +194,17 @@ class Link:
         if message.transport is not m.Transport.TCP:
             channel.refuse(DialError(Cause.GENERAL, "unknown transport"))
         elif self.account.overdrawn:
-            channel.refuse(self._refusal("channels", self._too_many_channels()))
+            channel.refuse(self._too_many_channels())
         else:
             self._acceptor.accept(channel, message)
 
-    def _refusal(self, reason: str, text: str) -> DialError:
-        """One more channel that a limit did not allow."""
-        self.account.tally.refusals[reason] += 1
-        return DialError(Cause.NOT_ALLOWED, text)
+    def _too_many_channels(self) -> DialError:
+        self.account.tally.refusals["channels"] += 1
+        return DialError(Cause.NOT_ALLOWED, f"this client may have {self.account.max_channels} channels")
 
-    def _too_many_channels(self) -> str:
-        return f"this client may have {self.account.max_channels} channels"
+    def _too_many_associations(self) -> DialError:
+        self.account.tally.refusals["associations"] += 1
+        return DialError(Cause.NOT_ALLOWED, f"the link has {MAX_ASSOCIATIONS} UDP associations")
 
     def _on_data(self, message: m.Data) -> None:
         """What is not plain TCP data: a datagram, compressed, or with extensions behind it."""
@@ -263,14 +263,14 @@ class Link:
         """A new UDP association of ours, to be connected. Raises DialError, also when there are too many."""
         self._check_room()
         if self.associations >= MAX_ASSOCIATIONS:
-            raise self._refusal("associations", _too_many_associations())
+            raise self._too_many_associations()
         return self._add(DatagramChannel(self, uuid.uuid4().bytes, opened=True))
 
     def _check_room(self) -> None:
         if not self.alive:
             raise DialError(Cause.GENERAL, "the link was lost")
         if self.account.full:
-            raise self._refusal("channels", self._too_many_channels())
+            raise self._too_many_channels()
 
     def _add(self, channel: _C) -> _C:
         self._channels[channel.id] = channel
@@ -331,6 +331,11 @@ class Link:
     def takes_more(self) -> bool:
         """Whether the peer keeps up with what is not data; who does not gets nothing that can be left out."""
         return self.alive and self._websocket.takes_more
+
+    @property
+    def rtt(self) -> float | None:
+        """Seconds to the peer and back, of the last ping that it answered."""
+        return self._websocket.rtt
 
     def responsive(self, timeout: float) -> bool:
         """Whether the peer was heard in the last seconds, or answers a ping within `timeout`; False once it ends."""
@@ -398,7 +403,3 @@ def _patience(channel: AnyChannel) -> float:
     if isinstance(channel, DatagramChannel):
         return ASSOCIATION_IDLE
     return HALF_ENDED_IDLE if channel.half_ended else CHANNEL_IDLE
-
-
-def _too_many_associations() -> str:
-    return f"the link has {MAX_ASSOCIATIONS} UDP associations"

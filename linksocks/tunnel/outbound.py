@@ -18,6 +18,7 @@ from linksocks.net.judge import Judge
 from linksocks.net.resolve import look_up_for
 from linksocks.net.sockets import shown
 from linksocks.tunnel.access import NO_RULES, AccessRules, judge_of
+from linksocks.tunnel.busy import DELIVERY, Busy
 from linksocks.tunnel.channel import Channel
 from linksocks.tunnel.datagrams import DatagramChannel
 from linksocks.tunnel.gate import Gate
@@ -28,7 +29,7 @@ from linksocks.wire.mask import Buffer
 from linksocks.wire.messages import Connect
 
 CONNECT_TIMEOUT: Final = 10.0
-"""Seconds for a dial with its look-up (PROTOCOL section 3.2)."""
+"""Seconds for a dial with its look-up, where nobody says otherwise (PROTOCOL section 3.2)."""
 
 log = logging.getLogger(__name__)
 
@@ -37,14 +38,17 @@ class Outbound:
     """The acceptor that dials and relays, a greenlet for each channel.
 
     `rules` hold for all targets, and those of the gate that a channel came through hold too. They may be replaced at
-    any time: what was begun before goes on.
+    any time: what was begun before goes on. A dial with its look-up takes `connect_timeout` seconds at most.
     """
 
-    def __init__(self, egress: Egress, rules: AccessRules = NO_RULES) -> None:
+    def __init__(
+        self, egress: Egress, rules: AccessRules = NO_RULES, connect_timeout: float = CONNECT_TIMEOUT
+    ) -> None:
         self.rules = rules
         self.dials = Dials()
         self._egress = egress
-        self._relays = Group()
+        self._connect_timeout = connect_timeout
+        self._relays = Busy()
         self._associations = Group()
         self._draining = False
 
@@ -52,7 +56,8 @@ class Outbound:
         """Takes a stream, and returns at once."""
         if self._has_room(channel):
             relay = Relay(channel, patient=False)
-            self._relays.spawn(self._serve, channel, relay, connect.host, connect.port, self._judge(gate))
+            judge = self._judge(gate)
+            self._relays.spawn(relay, self._serve, channel, relay, connect.host, connect.port, judge)
 
     def accept_datagrams(self, channel: DatagramChannel, _connect: Connect, gate: Gate | None = None) -> None:
         """Takes a UDP association, and returns at once."""
@@ -108,7 +113,7 @@ class Outbound:
         began = time.monotonic()
         channel.gone.rawlink(on_gone)
         try:
-            sock = self._egress.dial(host, port, CONNECT_TIMEOUT, judge)
+            sock = self._egress.dial(host, port, self._connect_timeout, judge)
         finally:
             channel.gone.unlink(on_gone)
         self.dials.latency.add(time.monotonic() - began)
@@ -118,7 +123,7 @@ class Outbound:
         name_current(f"outbound UDP {channel.id.hex()[:8]}")
         look_up_for(channel.client)
         try:
-            datagrams = self._egress.open_datagrams(CONNECT_TIMEOUT, judge)
+            datagrams = self._egress.open_datagrams(self._connect_timeout, judge)
         except DialError as error:
             log.info("no way for datagrams: %s", error)
             channel.refuse(error)
@@ -137,13 +142,13 @@ class Outbound:
             datagrams.close()
             channel.end("the association was stopped")
 
-    def drain(self, timeout: float) -> None:
-        """Refuses new channels, and waits `timeout` seconds at most for the last byte of streams.
+    def drain(self, grace: float, delivery: float = DELIVERY) -> None:
+        """Refuses new channels, and gives streams time for their last byte: see Busy.
 
         Associations have none: they go on until `stop`.
         """
         self._draining = True
-        self._relays.join(timeout)
+        self._relays.drain(grace, delivery)
 
     def stop(self) -> None:
         """Ends all relays and associations; their channels break."""

@@ -30,7 +30,7 @@ from gevent.event import Event
 
 from linksocks.errors import ChannelError
 from linksocks.net.greenlets import Greenlet, give_way, spawn, within
-from linksocks.net.sockets import end_when_closed, reset_when_closed, unsent
+from linksocks.net.sockets import end_when_closed, has_news, reset_when_closed, unsent
 from linksocks.tunnel.backlog import Backlog
 from linksocks.tunnel.channel import Channel, End
 from linksocks.tunnel.terms import CHUNK
@@ -80,6 +80,13 @@ class Relay:
         """Whether there is a reason for a socket: somebody at the other end, or something that was said in time."""
         return not self._broken and (self._end is not End.CLOSED or bool(self._backlog))
 
+    @property
+    def leaving(self) -> bool:
+        """One side has said its last, or more than has been passed on: it may have closed behind that."""
+        return self._end is not None or (
+            self._sock is not None and (not self._reading or has_news(self._sock))
+        )
+
     def run(self, sock: socket.socket, early: bytes = b"") -> None:
         """Relays until both directions have ended, then closes `sock`. `early` was read from it already."""
         self._sock, self._fd = sock, sock.fileno()
@@ -98,6 +105,7 @@ class Relay:
                 self._await_answer()
             self._channel.finish()
             self._written.wait()
+            self._channel.gone.wait()  # until all is on its way: who watches this relay counts on that
             if self._end is End.CUT or self._refused:
                 self._await_delivery(sock)
                 raise ChannelError("what one side said after the end of the other went nowhere")

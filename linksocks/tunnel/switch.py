@@ -47,9 +47,9 @@ from linksocks.tunnel.channel import Channel, End
 from linksocks.tunnel.datagrams import DatagramChannel
 from linksocks.tunnel.datagrams import join as join_datagrams
 from linksocks.tunnel.gate import Gate
-from linksocks.tunnel.inbound import ANSWER_TIMEOUT
 from linksocks.tunnel.limits import MAX_RELAYS
 from linksocks.tunnel.link import Link
+from linksocks.tunnel.passage import ANSWER_TIMEOUT
 from linksocks.tunnel.relay import STALLED, UNANSWERED
 from linksocks.wire.mask import Buffer
 from linksocks.wire.messages import Connect

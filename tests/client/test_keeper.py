@@ -33,7 +33,7 @@ class Tries:
 
 
 def keeper(make: Callable[[], Link], *, reconnect: bool = True, retry_auth: bool = False) -> Keeper:
-    return Keeper(make, lambda _: None, lambda _: None, Persistence(reconnect, retry_auth))
+    return Keeper(make, lambda _: None, lambda *_: None, Persistence(reconnect, retry_auth))
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ from linksocks.client.keeper import Persistence
 from linksocks.client.links import Links
 from linksocks.errors import AuthError, DialError, LinkClosed, LinkError
 from linksocks.net.websocket import WebSocket
+from linksocks.tunnel.events import Observers
 from linksocks.tunnel.link import Link
 from linksocks.tunnel.terms import Terms
 from tests.support.hands import Hand
@@ -68,7 +69,8 @@ class Connections:
 
 @contextmanager
 def kept(harbour: Harbour, threads: int = 1, *, reconnect: bool = True) -> Iterator[Links]:
-    links = Links(harbour.make, threads, Persistence(reconnect, False), harbour.up, harbour.down)
+    persistence = Persistence(reconnect, False)
+    links = Links(harbour.make, threads, persistence, harbour.up, harbour.down, Observers())
     links.start()
     try:
         yield links

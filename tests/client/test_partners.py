@@ -7,6 +7,7 @@ import pytest
 from linksocks.client import partners as module
 from linksocks.client.partners import Partners
 from linksocks.errors import MessageError
+from linksocks.tunnel.events import Observers
 from linksocks.wire import messages as m
 from linksocks.wire.codec import parse
 
@@ -17,7 +18,7 @@ def say(partners: Partners, count: int) -> None:
 
 def test_the_count_and_its_changes(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    partners = Partners("provider")
+    partners = Partners("provider", Observers())
     for count in (0, 2, 2, 1, 0):
         say(partners, count)
         assert partners.count == count
@@ -28,7 +29,7 @@ def test_a_server_can_not_fill_the_disk(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)
-    partners = Partners("provider")
+    partners = Partners("provider", Observers())
     for count in range(1, 1000):
         say(partners, count)
     assert len(caplog.messages) == module._LINES
@@ -39,7 +40,7 @@ def test_a_server_can_not_fill_the_disk(
 
 @pytest.mark.parametrize(("said", "count"), [(-1, 0), (-(1 << 63), 0), ((1 << 63) - 1, (1 << 63) - 1)])
 def test_rubbish_is_a_count_too(said: int, count: int) -> None:
-    partners = Partners("connector")
+    partners = Partners("connector", Observers())
     say(partners, said)
     assert partners.count == count
 
@@ -51,7 +52,7 @@ def test_what_is_no_count_never_gets_here() -> None:
 
 
 def test_without_a_link_there_are_none() -> None:
-    partners = Partners("provider")
+    partners = Partners("provider", Observers())
     say(partners, 3)
     partners.forget()
     assert partners.count == 0

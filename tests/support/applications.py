@@ -13,6 +13,7 @@ from gevent import socket
 
 from linksocks.tunnel.inbound import Inbound
 from linksocks.tunnel.link import Link
+from linksocks.tunnel.passage import Passage
 from tests.support.processes import ran
 from tests.support.tunnels import PATIENCE, Peer
 
@@ -26,7 +27,7 @@ def listening(
     """An Inbound of its own for what `pick_link` gives."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    inbound = Inbound(listener, pick_link, *login, fast_open=fast_open)
+    inbound = Inbound(listener, Passage(pick_link), *login, fast_open=fast_open)
     inbound.start()
     try:
         yield inbound

@@ -30,7 +30,7 @@ YES = {"socks5h": b"\x05\x00" + ANSWER["socks5h"], "http": ANSWER["http"]}
 def our_proxy(username: str = "", password: str = "") -> Iterator[int]:
     """The port of a tunnel."""
     with Tunnel() as tunnel:
-        inbound = Inbound(bind("127.0.0.1", 0), lambda: tunnel.client, username, password)
+        inbound = Inbound(bind("127.0.0.1", 0), tunnel.passage, username, password)
         inbound.start()
         try:
             yield inbound.port

@@ -24,6 +24,7 @@ from linksocks.net.websocket import WebSocket
 from linksocks.tunnel.inbound import Inbound
 from linksocks.tunnel.link import NOBODY, Acceptor, Link
 from linksocks.tunnel.outbound import Outbound
+from linksocks.tunnel.passage import Passage
 from linksocks.tunnel.switch import Switch
 from linksocks.tunnel.terms import Terms, offered
 from linksocks.wire.extensions import Extensions
@@ -91,7 +92,8 @@ class Tunnel:
         self._begin(_listener(send_buffer=8192), self.client, self.server)
 
     def _begin(self, listener: socket.socket, *links: Link) -> None:
-        self.inbound = Inbound(listener, lambda: self.client)
+        self.passage = Passage(lambda: self.client)
+        self.inbound = Inbound(listener, self.passage)
         self.inbound.start()
         self._links = links
         self._running = [gevent.spawn(_run, link) for link in links]

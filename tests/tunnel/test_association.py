@@ -14,6 +14,7 @@ from linksocks.errors import Cause
 from linksocks.tunnel import association as associations
 from linksocks.tunnel import inbound as inbounds
 from linksocks.tunnel.inbound import Inbound
+from linksocks.tunnel.passage import Passage
 from linksocks.wire import messages as m
 from tests.support.associations import Association, associate, pack, udp_socket
 from tests.support.leaks import open_fds
@@ -33,7 +34,7 @@ def inbound(peer: Peer, host: str = "127.0.0.1") -> Iterator[int]:
     """The port for applications, before a link whose other end is played by hand."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.bind((host, 0))
-    side = Inbound(listener, lambda: peer.link)
+    side = Inbound(listener, Passage(lambda: peer.link))
     side.start()
     try:
         yield side.port
@@ -149,7 +150,7 @@ class TestThroughATunnel:
 
     def test_a_drain_does_not_wait_for_it(self) -> None:
         with Tunnel() as tunnel, echo() as port, association(tunnel.inbound.port) as app:
-            tunnel.inbound.drain(PATIENCE * 10)
+            tunnel.passage.drain(PATIENCE * 10)
             tunnel.outbound.drain(PATIENCE * 10)
             assert app.ask("127.0.0.1", port, b"still here") == ("127.0.0.1", port, b"still here")
 
@@ -275,7 +276,7 @@ class TestThePort:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         listener.bind(("::", 0))
         with Peer("ours", client=False) as peer:
-            side = Inbound(listener, lambda: peer.link)
+            side = Inbound(listener, Passage(lambda: peer.link))
             side.start()
             asking = gevent.spawn(association, side.port)
             peer.send(m.ConnectResponse(True, peer.expect(m.Connect).channel))

@@ -290,7 +290,7 @@ class TestKeepAlive:
         with scene() as stage:
             stage.goes_on()
             with gevent.Timeout(PATIENCE):
-                stage.tunnel.inbound.drain(2 * PATIENCE)
+                stage.tunnel.passage.drain(2 * PATIENCE)
 
     def test_a_target_that_does_not_close(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(streams, "LINGER", 0.05)

@@ -7,7 +7,7 @@ import pytest
 from gevent import socket
 
 from linksocks.errors import Cause, DialError
-from linksocks.tunnel import inbound as inbounds
+from linksocks.tunnel import passage as passages
 from linksocks.tunnel.inbound import Inbound
 from linksocks.tunnel.link import Link
 from linksocks.wire import messages as m
@@ -93,7 +93,7 @@ def test_a_failure_resets_one_that_waits_for_room(kind: str) -> None:
 @pytest.mark.parametrize("how", ["disconnect", "reset", "lost", "silence"])
 def test_no_answer_resets(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if how == "silence":
-        monkeypatch.setattr(inbounds, "ANSWER_TIMEOUT", 0.05)
+        monkeypatch.setattr(passages, "_WAY", 0.05 - passages.CONNECT_TIMEOUT)
     with serving(fast_open=True) as (peer, inbound):
         app, channel = connected(peer, inbound, "http")
         match how:

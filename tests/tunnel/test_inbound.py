@@ -6,6 +6,7 @@ from gevent import socket
 
 from linksocks.errors import Cause, DialError
 from linksocks.tunnel import inbound as inbounds
+from linksocks.tunnel import passage as passages
 from linksocks.tunnel.inbound import Inbound
 from linksocks.tunnel.link import Link
 from linksocks.wire import messages as m
@@ -94,7 +95,7 @@ class TestRefusals:
             app.close()
 
     def test_no_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(inbounds, "ANSWER_TIMEOUT", 0.05)
+        monkeypatch.setattr(passages, "_WAY", 0.05 - passages.CONNECT_TIMEOUT)
         with serving() as (peer, inbound):
             app, channel = asking(peer, inbound)
             assert socks.read_reply(app) == socks.TTL_EXPIRED
@@ -235,7 +236,7 @@ class TestStop:
     def test_the_port_closes_and_connections_live_on(self) -> None:
         with serving() as (peer, inbound):
             app, channel = asking(peer, inbound)
-            inbound.drain(0)
+            inbound.close()
             with pytest.raises(ConnectionRefusedError):
                 knock(inbound)
             peer.send(m.ConnectResponse(True, channel), m.Data(channel, b"still here"))

@@ -1,0 +1,74 @@
+"""Two connected TCP sockets of this machine, one to work with and one to hand out.
+
+A real connection and no socketpair of AF_UNIX: who gets it may set TCP_NODELAY, ask for its peer, and sees a reset.
+For a moment there is a port, so that others may connect too: their addresses tell them from ours.
+"""
+
+from __future__ import annotations
+
+import socket as stdlib_socket
+from typing import Final
+
+import gevent
+from gevent import socket
+
+from linksocks.net.sockets import reset_when_closed
+
+_LOOPBACK: Final = (
+    (stdlib_socket.AF_INET, "127.0.0.1"),
+    (stdlib_socket.AF_INET6, "::1"),  # of a machine that has no other
+)
+
+_BACKLOG: Final = 16
+"""Strangers that may be in front of us."""
+
+PAIR_TIMEOUT: Final = 5.0
+"""Seconds for a connection inside of this machine: it is there at once, unless somebody floods its port."""
+
+
+def connected_pair() -> tuple[socket.socket, socket.socket]:
+    """Both ends of a connection. Raises OSError.
+
+    Unless its owner says otherwise, closing the first one resets it: nobody takes a part for the whole.
+    """
+    listener = _listener()
+    try:
+        with gevent.Timeout(PAIR_TIMEOUT, TimeoutError("no connection inside of this machine")):
+            return _connected(listener)
+    finally:
+        listener.close()
+
+
+def _listener() -> socket.socket:
+    failure: OSError | None = None
+    for family, host in _LOOPBACK:
+        try:
+            sock = socket.socket(family, stdlib_socket.SOCK_STREAM)
+        except OSError as error:
+            failure = failure or error
+            continue
+        try:
+            sock.bind((host, 0))
+            sock.listen(_BACKLOG)
+        except OSError as error:
+            sock.close()
+            failure = failure or error
+        else:
+            return sock
+    assert failure is not None
+    raise failure
+
+
+def _connected(listener: socket.socket) -> tuple[socket.socket, socket.socket]:
+    far = socket.socket(listener.family, stdlib_socket.SOCK_STREAM)
+    try:
+        far.connect(listener.getsockname())
+        while True:
+            near, address = listener.accept()
+            if address == far.getsockname():
+                reset_when_closed(near)
+                return near, far
+            near.close()
+    except BaseException:
+        far.close()
+        raise
