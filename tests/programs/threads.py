@@ -1,0 +1,33 @@
+"""Threads: a client with four links, and eight threads of the program that use it at once, forward and reverse."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from outside import Website, fetch, free_port
+
+from linksocks import Client, Server
+
+ws_port, socks_port = free_port(), free_port()
+
+
+def client(token: str, **options: object) -> Client:
+    return Client(
+        token,
+        ws_url=f"ws://127.0.0.1:{ws_port}",
+        threads=4,
+        no_env_proxy=True,
+        direct_mode="relay-only",
+        **options,
+    )
+
+
+with Website() as site, Server(ws_host="127.0.0.1", ws_port=ws_port) as server:
+    result = server.add_reverse_token()
+    with (
+        client(server.add_forward_token(), socks_port=socks_port) as forward,
+        client(result.token, reverse=True) as provider,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        forward.wait_ready(timeout=5)
+        provider.wait_ready(timeout=5)
+        sizes = pool.map(lambda port: fetch(site, port), [socks_port, result.port] * 8)
+        print(f"threads: {sum(sizes)} bytes")
