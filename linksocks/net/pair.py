@@ -12,7 +12,7 @@ from typing import Final
 import gevent
 from gevent import socket
 
-from linksocks.net.sockets import reset_when_closed
+from linksocks.net.sockets import own, reset_when_closed
 
 _LOOPBACK: Final = (
     (stdlib_socket.AF_INET, "127.0.0.1"),
@@ -43,7 +43,7 @@ def _listener() -> socket.socket:
     failure: OSError | None = None
     for family, host in _LOOPBACK:
         try:
-            sock = socket.socket(family, stdlib_socket.SOCK_STREAM)
+            sock = own(socket.socket(family, stdlib_socket.SOCK_STREAM))
         except OSError as error:
             failure = failure or error
             continue
@@ -67,7 +67,7 @@ def _connected(listener: socket.socket) -> tuple[socket.socket, socket.socket]:
             near, address = listener.accept()
             if address == far.getsockname():
                 reset_when_closed(near)
-                return near, far
+                return own(near), far
             near.close()
     except BaseException:
         far.close()

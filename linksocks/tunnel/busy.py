@@ -17,7 +17,7 @@ from typing import Final, cast
 
 import gevent
 
-from linksocks.net.greenlets import Greenlet, until
+from linksocks.net.greenlets import Greenlet, spawn, until
 from linksocks.tunnel.relay import Relay
 
 DELIVERY: Final = 5.0
@@ -36,9 +36,9 @@ class Busy:
     def __len__(self) -> int:
         return len(self._relays)
 
-    def spawn(self, relay: Relay, run: Callable[..., None], *args: object) -> Greenlet:
-        """A greenlet that is busy until its end."""
-        greenlet = gevent.spawn(run, *args)
+    def spawn(self, name: str, relay: Relay, run: Callable[..., None], *args: object) -> Greenlet:
+        """A greenlet that is busy from now on until its end."""
+        greenlet = spawn(name, run, *args)
         self._relays[greenlet] = relay
         greenlet.rawlink(self._forget)
         return greenlet

@@ -15,7 +15,7 @@ import gevent
 from gevent import socket
 
 from linksocks.errors import Cause, DialError
-from linksocks.net.greenlets import Greenlet, name_current
+from linksocks.net.greenlets import Greenlet
 from linksocks.net.pair import connected_pair
 from linksocks.net.sockets import shown, tune
 from linksocks.tunnel.channel import Channel
@@ -46,6 +46,7 @@ class Callers:
                 log.debug("connecting to %s", target)
                 channel.connect(asked, port, timeout or self._passage.answer_timeout)
                 near, far = _pair()
+                tune(near)
         self._spawn(relay, channel, near, target)  # from here on nothing waits
         descriptor: int = far.detach()
         os.set_blocking(descriptor, True)
@@ -67,13 +68,7 @@ class Callers:
             channel.abort("the relay was stopped")
             sock.close()
 
-        self._passage.busy.spawn(relay, _run, relay, sock, target).rawlink(end)
-
-
-def _run(relay: Relay, sock: socket.socket, target: str) -> None:
-    name_current(f"call to {target}")
-    tune(sock)
-    relay.run(sock)
+        self._passage.busy.spawn(f"call to {target}", relay, relay.run, sock).rawlink(end)
 
 
 def _pair() -> tuple[socket.socket, socket.socket]:

@@ -18,11 +18,10 @@ from typing import Final
 
 import gevent
 from gevent import socket
-from gevent.pool import Pool
 from gevent.server import StreamServer
 
 from linksocks.errors import Cause, DialError, RequestError
-from linksocks.net.greenlets import name_current, spawn
+from linksocks.net.greenlets import Pool, name_current, spawn
 from linksocks.net.listen import PatientAccept, listen
 from linksocks.net.sockets import end_politely, shown, tune
 from linksocks.tunnel.association import serve_association

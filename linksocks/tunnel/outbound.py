@@ -9,11 +9,10 @@ from typing import Final, cast
 import gevent
 from gevent import socket
 from gevent.event import Event
-from gevent.pool import Group
 
 from linksocks.errors import Cause, DialError
 from linksocks.net.egress import Datagrams, Egress
-from linksocks.net.greenlets import Greenlet, name_current
+from linksocks.net.greenlets import Greenlet, Group, name_current
 from linksocks.net.judge import Judge
 from linksocks.net.resolve import look_up_for
 from linksocks.net.sockets import shown
@@ -56,8 +55,9 @@ class Outbound:
         """Takes a stream, and returns at once."""
         if self._has_room(channel):
             relay = Relay(channel, patient=False)
-            judge = self._judge(gate)
-            self._relays.spawn(relay, self._serve, channel, relay, connect.host, connect.port, judge)
+            target = connect.host, connect.port
+            name = f"outbound {shown(target)}"
+            self._relays.spawn(name, relay, self._serve, channel, relay, *target, self._judge(gate))
 
     def accept_datagrams(self, channel: DatagramChannel, _connect: Connect, gate: Gate | None = None) -> None:
         """Takes a UDP association, and returns at once."""
@@ -81,7 +81,6 @@ class Outbound:
 
     def _serve(self, channel: Channel, relay: Relay, host: str, port: int, judge: Judge | None) -> None:
         target = shown((host, port))
-        name_current(f"outbound {target}")
         look_up_for(channel.client)
         sock = None
         try:

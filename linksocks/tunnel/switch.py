@@ -37,10 +37,9 @@ from weakref import WeakSet
 
 import gevent
 from gevent.event import Event
-from gevent.pool import Group
 
 from linksocks.errors import Cause, ChannelError, DialError
-from linksocks.net.greenlets import Greenlet, name_current, spawn
+from linksocks.net.greenlets import Greenlet, Group, name_current, spawn
 from linksocks.net.sockets import shown
 from linksocks.tunnel.backlog import Backlog
 from linksocks.tunnel.channel import Channel, End
