@@ -7,13 +7,13 @@ ABSENCE: a provider that comes back finds them as they were, and its connectors 
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 from linksocks.errors import ConfigError
-from linksocks.net.greenlets import Greenlet, spawn_later, until
+from linksocks.net.greenlets import Greenlet, at_once, spawn_later
 from linksocks.server.grants import Connector
 from linksocks.server.groups import Group
 from linksocks.server.specs import Kind, TokenSpec
@@ -66,11 +66,9 @@ class Autonomy(Grant):
             if not provider.group.providers and instance in self._providers:
                 provider.leave(lambda: self._forget(instance))
 
-    def drain(self, timeout: float) -> None:
+    def drain(self, grace: float) -> None:
         """See Grant."""
-        deadline = time.monotonic() + timeout
-        for provider in list(self._providers.values()):
-            provider.group.switch.drain(until(deadline))
+        at_once(*(partial(each.group.switch.drain, grace) for each in self._providers.values()))
 
     def stop(self) -> None:
         """See Grant."""

@@ -43,15 +43,15 @@ class Clients:
         self._nobody.set()
 
     @contextmanager
-    def present(self, link: Link, token: Token, instance: bytes) -> Iterator[None]:
-        """Inside, `link` is one of that client's. It has the account that `account` gave, a moment ago."""
+    def present(self, link: Link, token: Token, instance: bytes) -> Iterator[Client]:
+        """That client; inside, `link` is one of its. It has the account that `account` gave, a moment ago."""
         name = _id(token, instance)
         client = self._clients.setdefault(name, Client(name, token, instance, link.account))
         client.links[link] = time.time()
         token.links.add(link)
         self._nobody.clear()
         try:
-            yield
+            yield client
         finally:
             token.links.discard(link)
             del client.links[link]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from linksocks.errors import ConfigError
@@ -16,7 +15,6 @@ from linksocks.server.ports import PortPool
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.server.tokens import Grant, TokenTable
 from linksocks.tunnel.gate import Gate
-from linksocks.tunnel.inbound import Inbound
 from linksocks.tunnel.outbound import Outbound
 
 
@@ -33,6 +31,7 @@ class Grantor:
     ports: PortPool
     fast_open: bool
     connector_wait: float
+    connect_timeout: float
 
     def grant(self, spec: TokenSpec) -> tuple[Grant, Grant | None]:
         """What the token grants, and the parent with which it goes. Raises ConfigError, ListenError for its port."""
@@ -42,9 +41,15 @@ class Grantor:
         return Forward(self.outbound, Gate(self.resolver, spec.rules)), None
 
     def _reverse(self, spec: TokenSpec) -> tuple[Grant, None]:
-        serve = partial(Inbound, username=spec.username, password=spec.password, fast_open=self.fast_open)
-        group = Group(self.connector_wait)
-        return Reverse(group, self.ports, spec.port, spec.fingerprint, serve, self._gate(spec)), None
+        grant = Reverse(
+            spec,
+            Group(self.connector_wait),
+            self.ports,
+            self._gate(spec),
+            fast_open=self.fast_open,
+            connect_timeout=self.connect_timeout,
+        )
+        return grant, None
 
     def _autonomy(self, spec: TokenSpec) -> tuple[Grant, None]:
         return Autonomy(self.tokens, self.connector_wait, self._gate(spec)), None

@@ -16,21 +16,23 @@ connectors: a provider can't make the server dial.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
-from linksocks.net.greenlets import until
+from linksocks.errors import ListenError
+from linksocks.net.greenlets import at_once
 from linksocks.server.groups import Group
 from linksocks.server.ports import PortPool
 from linksocks.server.specs import TokenSpec
 from linksocks.server.tokens import Grant, MakeLink
+from linksocks.tunnel.callers import Callers
 from linksocks.tunnel.gate import Behind, Gate
 from linksocks.tunnel.inbound import Inbound
 from linksocks.tunnel.link import NOBODY, Link
 from linksocks.tunnel.outbound import Outbound
+from linksocks.tunnel.passage import Passage
 
 APPLICATION_WAIT: Final = 10.0
 """Seconds that an application's connection waits for a provider (PROTOCOL section 3.1)."""
@@ -72,28 +74,30 @@ class Connector(Grant):
 
 
 class Reverse(Grant):
-    """A group with a port. `serve` makes its inbound; `port` 0 is any of the pool; `owner` gets it again later."""
+    """A group with a port, which its token gets again later."""
 
     client = "provider"
     reverse = True
 
     def __init__(
         self,
+        spec: TokenSpec,
         group: Group,
         ports: PortPool,
-        port: int,
-        owner: str,
-        serve: Callable[..., Inbound],
         gate: Gate,
+        *,
+        fast_open: bool,
+        connect_timeout: float,
     ) -> None:
         """Takes the port. Raises ListenError."""
         self.gate = gate
         self.group = group
+        self._spec = spec
         self._ports = ports
-        self._owner = owner
-        self._serve = partial(serve, pick_link=lambda: group.pick(APPLICATION_WAIT), gate=gate)
-        self._asked = port
-        self._inbound = self._serve(ports.take(port, owner))
+        self._fast_open = fast_open
+        self._passage = Passage(lambda: group.pick(APPLICATION_WAIT), gate, connect_timeout)
+        self._callers = Callers(self._passage)
+        self._inbound = self._bound(spec)
         self._former: list[Inbound] = []  # of ports that were changed: who came in there stays
         self._open = False
 
@@ -109,22 +113,32 @@ class Reverse(Grant):
 
     def change(self, spec: TokenSpec) -> None:
         """See Grant. Who came in by another port, or with another password, stays."""
-        if spec.port != self._asked:
-            self._move(spec.port)
-        self._serve.keywords.update(username=spec.username, password=spec.password)
+        if spec.port != self._spec.port:
+            self._move(spec)
         self._inbound.ask_for(spec.username, spec.password)
+        self._spec = spec
         super().change(spec)
 
-    def _move(self, port: int) -> None:
+    def _move(self, spec: TokenSpec) -> None:
         """To another port. Raises ListenError."""
-        inbound = self._serve(self._ports.take(port, self._owner))
+        inbound = self._bound(spec)
         if self._open:
-            inbound.start()
+            try:
+                inbound.start()
+            except ListenError:
+                inbound.close()
+                self._ports.leave(inbound.port, spec.fingerprint)
+                raise
             log.info("applications' port %s is open instead of %s", inbound.port, self.port)
         self._inbound.close()
-        self._ports.leave(self.port, self._owner)
+        self._ports.leave(self.port, spec.fingerprint)
         self._former = [each for each in (*self._former, self._inbound) if each.connections]
-        self._inbound, self._asked = inbound, port
+        self._inbound = inbound
+
+    def _bound(self, spec: TokenSpec) -> Inbound:
+        """Raises ListenError."""
+        listener = self._ports.take(spec.port, spec.fingerprint)
+        return Inbound(listener, self._passage, spec.username, spec.password, fast_open=self._fast_open)
 
     def prepare(self) -> None:
         """Opens the port, where it is not open yet; it stays so when all providers have left."""
@@ -133,6 +147,10 @@ class Reverse(Grant):
             self._open = True
             log.info("applications' port %s is open", self._inbound.port)
 
+    def dial(self, host: str, port: int, timeout: float | None) -> int:
+        """See Grant."""
+        return self._callers.dial(host, port, timeout)
+
     @contextmanager
     def admit(self, make: MakeLink, instance: bytes) -> Iterator[Link]:
         """See Grant."""
@@ -140,16 +158,19 @@ class Reverse(Grant):
         with self.group.provider(link, instance):
             yield link
 
-    def drain(self, timeout: float) -> None:
+    def drain(self, grace: float) -> None:
         """See Grant."""
-        deadline = time.monotonic() + timeout
         for inbound in (self._inbound, *self._former):
-            inbound.drain(until(deadline))
-        self.group.switch.drain(until(deadline))
+            inbound.close()
+        at_once(partial(self._passage.drain, grace), partial(self.group.switch.drain, grace))
 
     def stop(self) -> None:
         """See Grant."""
+        self._inbound.close()
+        self._ports.leave(
+            self.port, self._spec.fingerprint
+        )  # at once: the same token may be there again meanwhile
         for inbound in (self._inbound, *self._former):
             inbound.stop()
-        self._ports.leave(self.port, self._owner)
+        self._passage.stop()
         self.group.switch.stop()

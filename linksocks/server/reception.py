@@ -14,6 +14,7 @@ from linksocks.server.clients import Clients
 from linksocks.server.groups import Group
 from linksocks.server.login import Login, TooManyLinksError, log_in
 from linksocks.server.tokens import Manage, TokenTable, may_not_manage
+from linksocks.tunnel.events import LinkDown, LinkUp, Observers
 from linksocks.tunnel.limits import Account
 from linksocks.tunnel.link import Acceptor, Link
 from linksocks.tunnel.terms import Terms, offered
@@ -32,6 +33,8 @@ class Reception:
         self._max_window = max_window
         self.extensions = offered(max_window)
         """What we accept of those that clients offer."""
+        self.observers = Observers()
+        """Hear of each link's beginning and end, by its client's role and id, as the API has it, and its address."""
         self.refused: Counter[str] = Counter()
         """Logins, by a word for the reason."""
 
@@ -58,11 +61,17 @@ class Reception:
         """From the login to the end of the link."""
         role = login.token.grant.client
         log.info("%s: %s logged in", link.name, role)
+        name, reason = "", "the server was stopped"
         try:
-            with self._clients.present(link, login.token, login.instance):
+            with self._clients.present(link, login.token, login.instance) as client:
+                name = f"{role} {client.id} at {link.name}"
+                self.observers.tell(LinkUp(name))
                 link.run()
         except LinkClosed as error:
+            reason = str(error)
             log.info("%s: %s left: %s", link.name, role, error)
+        finally:
+            self.observers.tell(LinkDown(name, reason))
 
 
 def _link(

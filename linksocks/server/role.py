@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
 from typing import Final
 
 from gevent.event import Event
+from gevent.lock import RLock
 
-from linksocks.errors import ConfigError, ListenError
+from linksocks.errors import ClosedError, ConfigError, ListenError
 from linksocks.metrics import Pages
 from linksocks.net.accept import UpgradeServer
 from linksocks.net.certificate import Certificate
-from linksocks.net.greenlets import until
+from linksocks.net.greenlets import at_once, until
 from linksocks.net.listen import bind, listen
 from linksocks.net.lobby import Lobby
 from linksocks.net.proxies import ProxyUrl
@@ -32,9 +35,10 @@ from linksocks.server.specs import TokenSpec
 from linksocks.server.tokens import Grant, Token, TokenTable
 from linksocks.server.web import create_app
 from linksocks.tunnel.access import NO_RULES, AccessRules
+from linksocks.tunnel.events import Observers
 from linksocks.tunnel.gate import Gate
 from linksocks.tunnel.limits import NO_LIMITS, Limits
-from linksocks.tunnel.outbound import Outbound
+from linksocks.tunnel.outbound import CONNECT_TIMEOUT, Outbound
 from linksocks.tunnel.tally import Figures
 from linksocks.wire.auth import token_hash
 from linksocks.wire.frames import CloseCode
@@ -50,12 +54,13 @@ class ServerRole:
 
     `buffer_size`: bytes held for one channel. `socks_host` and `port_pool` are for the ports of reverse tokens, which
     open with the first provider, or with `socks_no_wait` at once; `fast_open` tells their applications that they are
-    connected before they are. `connector_wait`: seconds that a connector's channel waits for a provider.
-    Targets are reached through `upstream`, where there is one. With a `certificate` clients need TLS. With `api_keys`
-    there is the API, for whom has one of them; the tokens that it makes are kept in `state_file`. `dial_rules` hold
-    for all that the server dials itself, `entry_rules` for its ports and for connectors whose token has no rules.
-    `limits` hold for tokens that have none; `max_handshakes` connections may be at the door, `max_handshakes_of_one`
-    of one host. What it does is shown at `metrics_address`, and to whom has an API key.
+    connected before they are. `connector_wait`: seconds that a connector's channel waits for a provider, which then
+    has `connect_timeout` to dial, as the server itself. Targets are reached through `upstream`, where there is one.
+    With a `certificate` clients need TLS. With `api_keys` there is the API, for whom has one of them; the tokens that
+    it makes are kept in `state_file`. `dial_rules` hold for all that the server dials itself, `entry_rules` for its
+    ports and for connectors whose token has no rules. `limits` hold for tokens that have none; `max_handshakes`
+    connections may be at the door, `max_handshakes_of_one` of one host. What it does is shown at `metrics_address`,
+    and to whom has an API key.
     """
 
     def __init__(  # noqa: PLR0913 - the settings of a server
@@ -70,6 +75,7 @@ class ServerRole:
         socks_no_wait: bool = False,
         fast_open: bool = False,
         connector_wait: float = 5.0,
+        connect_timeout: float = CONNECT_TIMEOUT,
         upstream: ProxyUrl | None = None,
         dns_prefer_ipv4: bool = False,
         api_keys: Sequence[str] = (),
@@ -86,7 +92,7 @@ class ServerRole:
         self._tokens = TokenTable()
         self._socks_no_wait = socks_no_wait
         self._resolver = Resolver(prefer_ipv4=dns_prefer_ipv4)
-        self._outbound = Outbound(egress(upstream, self._resolver), dial_rules)
+        self._outbound = Outbound(egress(upstream, self._resolver), dial_rules, connect_timeout)
         self._entry = Gate(self._resolver, entry_rules)
         self._grantor = Grantor(
             tokens=self._tokens,
@@ -96,6 +102,7 @@ class ServerRole:
             ports=PortPool(socks_host, port_pool),
             fast_open=fast_open,
             connector_wait=connector_wait,
+            connect_timeout=connect_timeout,
         )
         self._accounts = Accounts(limits)
         self._clients = Clients(self._accounts)
@@ -106,7 +113,8 @@ class ServerRole:
         self.controls = Controls(self._tokens, self._clients, self._issuer, self)
         """What the API can do."""
         self._api = create_api(self.controls, api_keys) if api_keys else None
-        self._http: UpgradeServer | None = None
+        self._http: UpgradeServer | None = None  # until `start`
+        self._turn = RLock()  # one at a time changes what is open: to look a host up may give way to others
         self._stopping = False
         self._stopped = Event()
         self.port = 0
@@ -115,17 +123,20 @@ class ServerRole:
     # -- tokens
 
     def add(self, spec: TokenSpec) -> Token:
-        """Accepts a token. Raises ConfigError for one that can't be, ListenError for its port."""
-        self._tokens.check(spec)
-        grant, parent = self._grantor.grant(spec)
-        added = self._tokens.add(spec, grant, parent)
-        if self._socks_no_wait:
-            try:
-                grant.prepare()
-            except ListenError:
-                self._tokens.remove(added)
-                raise
-        return added
+        """Accepts a token. Raises ConfigError for one that can't be, ListenError for its port, ClosedError."""
+        with self._turn:
+            if self._stopped.is_set():
+                raise ClosedError("the server was stopped: make another one")
+            self._tokens.check(spec)
+            grant, parent = self._grantor.grant(spec)
+            added = self._tokens.add(spec, grant, parent)
+            if self._socks_no_wait:
+                try:
+                    grant.prepare()
+                except ListenError:
+                    self._tokens.remove(added)
+                    raise
+            return added
 
     def knows(self, spec: TokenSpec) -> bool:
         """Whether there is this token already, whoever declared it."""
@@ -156,6 +167,16 @@ class ServerRole:
         found = self._tokens.find(token_hash(token))
         return found.grant.port if found else None
 
+    def dial(self, token: str, host: str, port: int, timeout: float | None) -> int:
+        """The descriptor of a socket that is connected through a provider of a reverse token, under its access rules.
+
+        `timeout` is for all of it, in seconds. Raises DialError, and ConfigError for a token without a port.
+        """
+        found = self._tokens.find(token_hash(token))
+        if found is None:
+            raise ConfigError("reverse token does not exist")
+        return found.grant.dial(host, port, timeout)
+
     def clients(self, token: str | None = None) -> int:
         """How many clients have a link now, in all or with one token; a client with many links is one."""
         if token is None:
@@ -168,6 +189,11 @@ class ServerRole:
         applications at its port, which LinkSocks does not count."""
         found = self._tokens.find(token_hash(token))
         return found.grant.waiting if found else 0
+
+    @property
+    def observers(self) -> Observers:
+        """Hear of each client's links: see Reception."""
+        return self._reception.observers
 
     @property
     def dial_rules(self) -> AccessRules:
@@ -190,14 +216,29 @@ class ServerRole:
     # -- its life
 
     def start(self) -> None:
-        """Opens the state file and the port. Raises StateError, ListenError."""
-        self._issuer.restore()
-        try:
+        """Opens the port, and the state file. Raises ListenError or StateError, and nothing is open then.
+
+        Once only: ClosedError after a stop, ListenError where it listens already.
+        """
+        with self._turn:
+            if self._stopping:
+                raise ClosedError("the server was stopped: make another one")
+            if self._http is not None:
+                raise ListenError(f"the server listens already, on {shown((self._address[0], self.port))}")
+            self._open()
+        how = ", with TLS: wss:// and https://" if self._certificate else ""
+        log.info("listening on %s%s", shown((self._address[0], self.port)), how)
+
+    def _open(self) -> None:
+        """All or nothing."""
+        with ExitStack() as undo:
             listener = bind(*self._address)
+            undo.callback(listener.close)
             listen(listener)
-        except ListenError:
-            self._issuer.close()
-            raise
+            self.pages.start()
+            undo.callback(self.pages.stop)
+            self._issuer.restore()
+            undo.pop_all()
         self.port = listener.getsockname()[1]
         self._http = UpgradeServer(
             listener,
@@ -208,9 +249,6 @@ class ServerRole:
             self._lobby,
         )
         self._http.start()
-        how = ", with TLS: wss:// and https://" if self._certificate else ""
-        log.info("listening on %s%s", shown((self._address[0], self.port)), how)
-        self.pages.start()
 
     def reload_certificate(self) -> None:
         """Reads the certificate's files now. Raises ConfigError, and the one from before stays."""
@@ -232,35 +270,54 @@ class ServerRole:
         self._stopped.wait()
 
     def stop(self, grace: float) -> None:
-        """Opens nothing any more, gives channels `grace` seconds to end, then closes all links with 1001."""
-        if self._http is None or self._stopping:
-            return
-        self._stopping = True
-        self._http.close()
+        """Opens nothing any more, gives channels `grace` seconds to end, then closes all links with 1001.
+
+        What is on its way when an end has been said already gets DELIVERY seconds, whatever the grace. Where many
+        stop it at once the shortest grace counts, and all return at the end. It is for good, also before a start.
+        """
+        self._leave(grace)
+        self._drain(grace)
+        self._end()
+
+    def _leave(self, grace: float) -> None:
+        """From now on nobody comes in."""
+        with self._turn:
+            if self._stopping:
+                return
+            self._stopping = True
+            if self._http is None:
+                return
+            self._http.close()
+            links = self._clients.links
+            log.info("stopping: %d channels have %g s to end", sum(link.channels for link in links), grace)
+            for link in links:
+                link.leave()
+
+    def _drain(self, grace: float) -> None:
         deadline = time.monotonic() + grace
-        log.info(
-            "stopping: %d channels have %g s to end",
-            sum(link.channels for link in self._clients.links),
-            grace,
+        at_once(
+            partial(self._outbound.drain, grace), *(partial(grant.drain, grace) for grant in self._grants())
         )
         for link in self._clients.links:
-            link.leave()
-        for grant in self._grants():
-            grant.drain(until(deadline))
-        self._outbound.drain(until(deadline))
-        for link in self._clients.links:
             link.drained(until(deadline))
-        for link in self._clients.links:
-            link.close(CloseCode.GOING_AWAY, "the server is stopping")
-        self._clients.await_nobody(_FAREWELL)
-        for grant in self._grants():
-            grant.stop()
-        self._outbound.stop()
-        self._http.stop(timeout=0)
-        self.pages.stop()
-        self._issuer.close()
-        self._resolver.close()
-        self._stopped.set()
+
+    def _end(self) -> None:
+        """Ends what there is. Who comes second waits for the first, and finds nothing to do."""
+        with self._turn:
+            if self._stopped.is_set():
+                return
+            for link in self._clients.links:
+                link.close(CloseCode.GOING_AWAY, "the server is stopping")
+            self._clients.await_nobody(_FAREWELL)
+            for grant in self._grants():
+                grant.stop()
+            self._outbound.stop()
+            if self._http is not None:
+                self._http.stop(timeout=0)
+            self.pages.stop()
+            self._issuer.close()
+            self._resolver.close()
+            self._stopped.set()
 
     def _grants(self) -> list[Grant]:
         return [token.grant for token in self._tokens]

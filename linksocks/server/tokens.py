@@ -71,8 +71,18 @@ class Grant:
         """The client's link; inside the context it takes part. `instance` names the client."""
         raise NotImplementedError
 
-    def drain(self, timeout: float) -> None:
-        """Opens nothing new, and waits `timeout` seconds at most for the end of what there is."""
+    def dial(self, _host: str, _port: int, _timeout: float | None) -> int:
+        """The descriptor of a socket that is connected through one of its providers.
+
+        Raises DialError, and ConfigError for a token through which the server itself can't dial.
+        """
+        raise ConfigError(
+            "expected a reverse token with a port: only through its providers can the server dial"
+        )
+
+    def drain(self, grace: float) -> None:
+        """Opens nothing new, and waits `grace` seconds at most for the end of what there is, longer only for what is
+        on its way already."""
 
     def stop(self) -> None:
         """Ends all that is only this grant's."""

@@ -8,7 +8,7 @@ import gevent
 import pytest
 from gevent import socket
 
-from linksocks.errors import ConfigError, LinkClosed, ListenError
+from linksocks.errors import ClosedError, ConfigError, LinkClosed, ListenError
 from linksocks.net.connect import Handshake, connect
 from linksocks.net.egress import Direct
 from linksocks.net.resolve import Resolver
@@ -68,12 +68,23 @@ class TestStart:
         ):
             pass
 
-    def test_a_stop_before_the_start_and_a_second_one_do_nothing(self) -> None:
+    def test_a_second_one(self) -> None:
+        with running(server_role()) as server:
+            with pytest.raises(ListenError, match=f"listens already, on 127.0.0.1:{server.port}"):
+                server.start()
+            with stranger(server, LOGIN) as websocket:
+                assert answer(websocket) == m.AuthResponse(True)
+
+    def test_after_a_stop(self) -> None:
         server = server_role()
+        server.add(TokenSpec(Kind.REVERSE, "r"))
         server.stop(0)
-        with running(server):
-            server.stop(0)
-            server.wait()
+        server.wait()
+        for use in (server.start, lambda: server.add(TokenSpec(Kind.FORWARD, "x"))):
+            with pytest.raises(ClosedError):
+                use()
+        server.stop(0)
+        assert server.clients() == 0
 
 
 class TestStrangers:
