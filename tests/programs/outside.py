@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import random
 import socket
 import sys
 import time
@@ -42,17 +43,30 @@ Login = tuple[str, str]
 
 
 def free_port() -> int:
-    """A port that was free a moment ago: PyPI's linksocks can't say which one it got for port 0."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that was free a moment ago: PyPI's linksocks can't say which one it got for port 0.
+
+    Not one that the kernel would choose: these are for outgoing connections too, and one of some dozens was taken in
+    the meantime. Nor one of PyPI's own pool, which ends at 10240.
+    """
+    while True:
+        port = random.randrange(10_241, 32_768)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
-def fetch(site: Website, socks_port: int, *, login: Login | None = None, size: int = 20_000) -> int:
+def fetch(
+    site: Website,
+    socks_port: int,
+    *,
+    login: Login | None = None,
+    size: int = 20_000,
+    proxy_host: str = "127.0.0.1",
+) -> int:
     """Get a page of `size` bytes of `site` through the proxy, compare each byte, and return how many."""
     web = http.client.HTTPConnection(site.host, site.port)
     # The proxy's own connection in the place of the one that HTTPConnection would make.
-    web.sock = connect(socks_port, site.host, site.port, login=login, timeout=10)
+    web.sock = connect(socks_port, site.host, site.port, proxy_host=proxy_host, login=login, timeout=10)
     with contextlib.closing(web):
         web.request("GET", f"/bytes/{size}?seed={size}")
         page = web.getresponse().read()

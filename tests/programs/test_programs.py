@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.interop.peer import Peer
-from tests.support.processes import Process, free_port
+from tests.programs.outside import free_port
+from tests.support.processes import Process
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
