@@ -20,6 +20,7 @@ from linksocks.wire import messages as m
 from linksocks.wire.auth import token_hash
 from linksocks.wire.codec import pack, parse
 from tests.support import socks
+from tests.support.rawsocket import upgraded
 from tests.support.roles import TOKEN, client_role, running, server_role
 from tests.support.tunnels import PATIENCE, Target, read_to_end
 
@@ -128,7 +129,7 @@ class TestStrangers:
     @pytest.mark.parametrize("raw", [b"garbage garbage garbage", b"\x82\x05hello", b"\xff" * 200, b"\x82"])
     def test_garbage_after_the_handshake(self, raw: bytes, query: str) -> None:
         with running(server_role()) as server:
-            sock = _upgraded(server, query)
+            sock = upgraded(server.port, query)
             sock.sendall(raw)
             sock.shutdown(socket.SHUT_WR)
             assert read_to_end(sock)[1]
@@ -138,7 +139,7 @@ class TestStrangers:
     @pytest.mark.parametrize("end", ["close", "reset"])
     def test_one_that_leaves(self, query: str, end: str) -> None:
         with running(server_role()) as server:
-            sock = _upgraded(server, query)
+            sock = upgraded(server.port, query)
             if end == "reset":
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             sock.close()
@@ -223,20 +224,6 @@ class TestStop:
             assert read_to_end(conn) == (b"", False)
             app.close()
             conn.close()
-
-
-def _upgraded(server: ServerRole, query: str) -> socket.socket:
-    """A socket on which the server speaks WebSocket now."""
-    sock = socket.create_connection(("127.0.0.1", server.port), PATIENCE)
-    sock.sendall(
-        f"GET /socket{query} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
-    )
-    head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        head += sock.recv(1)
-    assert head.startswith(b"HTTP/1.1 101 ")
-    return sock
 
 
 def _through(socks_port: int, target: Target) -> tuple[socket.socket, socket.socket]:

@@ -142,6 +142,14 @@ def read_head(sock: Any) -> bytes:
     return bytes(head)
 
 
+def upgraded(port: int, query: str = "") -> socket.socket:
+    """A connection on which the server at `port` speaks WebSocket from now on."""
+    sock = socket.create_connection(("127.0.0.1", port), PATIENCE)
+    sock.sendall(UPGRADE.replace(b"/socket", f"/socket{query}".encode()))
+    assert read_head(sock).startswith(b"HTTP/1.1 101 ")
+    return sock
+
+
 @contextmanager
 def serving(handle: Callable[[socket.socket], None]) -> Iterator[int]:
     """A port on which `handle` gets each connection, in a greenlet; its socket errors are its end."""
