@@ -19,17 +19,44 @@ need() {
     command -v "$1" >/dev/null || apt_install "$2" || die "needs the command $1: install the package $2"
 }
 
-# fetch_nginx: put Debian's nginx into .venv, if there is none. Installed, it would begin to serve on this machine.
-fetch_nginx() {
-    PATH=$PATH:/usr/sbin:$root/.venv/bin command -v nginx >/dev/null && return
+# found COMMAND: whether it is on this machine, perhaps where only root looks, or in .venv.
+found() { PATH=$PATH:/usr/sbin:$root/.venv/bin command -v "$1" >/dev/null; }
+
+# fetch PACKAGE...: unpack Debian packages into .venv/debian. Installed, servers would begin to serve on this machine.
+fetch() {
     command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
-    local folder=$root/.venv/nginx
-    say "fetching nginx with apt-get"
-    rm -rf "$folder" && mkdir "$folder" && cd "$folder" || return 1
+    local folder=$root/.venv/debian package
+    say "fetching $* with apt-get"
+    mkdir -p "$folder" && cd "$folder" && rm -f ./*.deb || return 1
     # As the user that asks: apt's own may not write here.
-    local download="apt-get -qq -o APT::Sandbox::User= download nginx"
+    local download="apt-get -qq -o APT::Sandbox::User= download $*"
     $download || { apt-get -qq update && $download; } || return 1
-    dpkg-deb -x nginx_*.deb . && usr/sbin/nginx -v && ln -sf ../nginx/usr/sbin/nginx "$root/.venv/bin/nginx"
+    for package in *.deb; do
+        dpkg-deb -x "$package" . || return 1
+    done
+}
+
+# fetch_nginx: make sure that there is an nginx, in .venv/bin if nowhere else.
+fetch_nginx() {
+    found nginx && return
+    fetch nginx && usr/sbin/nginx -v && ln -sf ../debian/usr/sbin/nginx "$root/.venv/bin/nginx"
+}
+
+# fetch_sshd: make sure that there is an sshd, likewise, and that it can run.
+fetch_sshd() {
+    # To it sshd drops the rights of root. Its package would add it.
+    [ "$(id -u)" != 0 ] || getent passwd sshd >/dev/null ||
+        useradd --system --no-create-home --home-dir /run/sshd --shell /usr/sbin/nologin sshd || return 1
+    found sshd && return
+    fetch openssh-server libwrap0 || return 1
+    local libwrap part options=""
+    libwrap=$(find "$PWD" -name libwrap.so.0) || return 1
+    for part in Session Auth; do  # programs of their own since OpenSSH 9.8 and 10.0
+        [ ! -x "usr/lib/openssh/sshd-${part,}" ] || options+=" -o Sshd${part}Path=$PWD/usr/lib/openssh/sshd-${part,}"
+    done
+    # sshd starts itself again for each connection: only by its whole path, and with the same environment.
+    printf '#!/bin/sh\nLD_LIBRARY_PATH=%q exec %q%s "$@"\n' "$(dirname "$libwrap")" "$PWD/usr/sbin/sshd" "$options" \
+        >"$root/.venv/bin/sshd" && chmod +x "$root/.venv/bin/sshd"
 }
 
 # find_python: print the newest Python >= 3.11 that can make a virtual environment.

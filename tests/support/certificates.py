@@ -32,6 +32,16 @@ class Files:
     def pair(self) -> tuple[str, str]:
         return str(self.cert), str(self.key)
 
+    def serving(self) -> ssl.SSLContext:
+        """For a server that shows the certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.pair)
+        return context
+
+    def trusting(self) -> ssl.SSLContext:
+        """For a client that takes what the authority has signed, and nothing else."""
+        return ssl.create_default_context(cafile=self.ca)
+
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the first certificate, in small hex digits."""

@@ -1,7 +1,8 @@
 """What a test must not leave behind: open descriptors and live greenlets.
 
-`nothing_left()` compares both before and after a block. What ends by itself gets a moment to do so; what is
-still there then fails the test and is named. For tests whose hub runs in their own thread.
+`nothing_left()` compares both before and after a block, for tests whose hub runs in their own thread;
+`descriptors_closed()` the descriptors alone, for those without a hub. What ends by itself gets a moment to do so;
+what is still there then fails the test and is named.
 """
 
 from __future__ import annotations
@@ -26,12 +27,28 @@ def nothing_left() -> Iterator[None]:
     yield
     deadline = time.monotonic() + SETTLING
     while True:
-        left = [f"descriptor {fd}: {what}" for fd, what in open_fds().items() if fds.get(fd) != what]
+        left = opened_since(fds)
         left += [f"greenlet {greenlet!r}" for greenlet in live_greenlets() - greenlets]
         if not left:
             return
         assert time.monotonic() < deadline, "left behind:\n" + "\n".join(left)
         gevent.sleep(0.01)  # the pace of the polling, not what is waited for
+
+
+@contextmanager
+def descriptors_closed() -> Iterator[None]:
+    """The block leaves the descriptors of this process as they were."""
+    fds = open_fds()
+    yield
+    deadline = time.monotonic() + SETTLING
+    while left := opened_since(fds):
+        assert time.monotonic() < deadline, "left behind:\n" + "\n".join(left)
+        time.sleep(0.01)  # the pace of the polling, not what is waited for
+
+
+def opened_since(fds: dict[int, str]) -> list[str]:
+    """What is open and was not, or was something else."""
+    return [f"descriptor {fd}: {what}" for fd, what in open_fds().items() if fds.get(fd) != what]
 
 
 def open_fds() -> dict[int, str]:

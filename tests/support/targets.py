@@ -17,6 +17,7 @@ import hashlib
 import random
 import socket
 import socketserver
+import ssl
 import struct
 import threading
 from collections.abc import Iterator
@@ -47,17 +48,22 @@ def seeded_sha256(size: int, seed: int) -> str:
 
 
 class HttpTarget:
-    """A threaded HTTP/1.1 server; see the table above."""
+    """A threaded HTTP/1.1 server; see the table above. With `tls` it speaks HTTPS."""
 
-    def __init__(self, host: str = "127.0.0.1") -> None:
+    def __init__(self, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         self.host = host
         self._server = (_HttpServer6 if ":" in host else _HttpServer)((host, 0), _HttpHandler)
         self.port: int = self._server.server_address[1]
+        self._scheme = "https" if tls else "http"
+        if tls:  # the handshake is for the thread of the connection
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
 
     def url(self, path: str = "/", host: str | None = None) -> str:
         """The address of `path`; another `host` (a name, say) must lead to the same machine."""
         name = host or self.host
-        return f"http://{f'[{name}]' if ':' in name else name}:{self.port}{path}"
+        return f"{self._scheme}://{f'[{name}]' if ':' in name else name}:{self.port}{path}"
 
     def __enter__(self) -> Self:
         _serve(self._server)

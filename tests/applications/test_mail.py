@@ -1,0 +1,123 @@
+"""smtplib before a real SMTP server: plain, with STARTTLS and a login, with TLS from the first byte."""
+
+from __future__ import annotations
+
+import os
+import smtplib
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.message import EmailMessage
+from email.parser import BytesParser
+from email.policy import default
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
+
+from linksocks.contrib.urllib3 import Way
+from tests.support.certificates import Files
+from tests.support.processes import free_port
+
+PATIENCE = 10.0
+
+
+class Post:
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.mails: list[Envelope] = []
+
+    async def handle_DATA(self, server: object, session: object, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
+        self.mails.append(envelope)
+        return "250 kept"
+
+
+def lets_in(
+    server: object, session: object, envelope: object, mechanism: str, data: LoginPassword
+) -> AuthResult:
+    return AuthResult(success=(data.login, data.password) == (b"me", b"secret"), handled=False)
+
+
+@contextmanager
+def office(**settings: Any) -> Iterator[tuple[Post, int]]:
+    """A mail server and its port."""
+    controller = Controller(Post(), "127.0.0.1", free_port(), **settings)
+    controller.start()
+    try:
+        yield controller.handler, controller.port
+    finally:
+        controller.stop()
+
+
+def mailer(
+    client: Way, host: str, port: int, kind: type[smtplib.SMTP] = smtplib.SMTP, **settings: Any
+) -> smtplib.SMTP:
+    """As a program writes it."""
+
+    class Mailer(kind):
+        def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+            sock = client.create_connection(("127.0.0.1", port), timeout)
+            return self.context.wrap_socket(sock, server_hostname=host) if kind is smtplib.SMTP_SSL else sock
+
+    return Mailer(host, port, timeout=PATIENCE, local_hostname="localhost", **settings)
+
+
+def letter() -> EmailMessage:
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = "me@example.org", "you@example.org", "Grüße"
+    message.set_content("Two lines.\n.\n")
+    message.add_attachment(
+        os.urandom(2_000_000), maintype="application", subtype="octet-stream", filename="blob"
+    )
+    return message
+
+
+def attachment(mail: bytes) -> bytes:
+    message = BytesParser(policy=default).parsebytes(mail)
+    return next(message.iter_attachments()).get_content()
+
+
+def sent(smtp: smtplib.SMTP, post: Post) -> None:
+    """A letter arrives as it is, and its sender hears so."""
+    mail = letter()
+    assert smtp.send_message(mail) == {}
+    (kept,) = post.mails
+    assert (kept.mail_from, kept.rcpt_tos) == ("me@example.org", ["you@example.org"])
+    assert attachment(kept.content) == attachment(bytes(mail))
+
+
+def test_a_letter(client: Way) -> None:
+    with office() as (post, port), mailer(client, "mail.example", port) as smtp:
+        sent(smtp, post)
+
+
+def test_starttls_and_a_login(client: Way, files: Files) -> None:
+    with (
+        office(tls_context=files.serving(), require_starttls=True, authenticator=lets_in) as (post, port),
+        mailer(client, "target.example", port) as smtp,
+    ):
+        smtp.starttls(context=files.trusting())
+        with pytest.raises(smtplib.SMTPAuthenticationError):
+            smtp.login("me", "wrong")
+        smtp.login("me", "secret")
+        sent(smtp, post)
+
+
+def test_starttls_with_another_name(client: Way, files: Files) -> None:
+    with (
+        office(tls_context=files.serving()) as (_, port),
+        mailer(client, "other.example", port) as smtp,
+        pytest.raises(ssl.SSLCertVerificationError),
+    ):
+        smtp.starttls(context=files.trusting())
+
+
+def test_tls_from_the_first_byte(client: Way, files: Files) -> None:
+    with (
+        office(ssl_context=files.serving()) as (post, port),
+        mailer(client, "target.example", port, smtplib.SMTP_SSL, context=files.trusting()) as smtp,
+    ):
+        sent(smtp, post)
