@@ -1,5 +1,7 @@
 """Access control: rules of the server, of the clients and of each kind of token; the port decides which site."""
 
+from typing import Any
+
 from outside import Website, free_port, refused
 
 from linksocks import AccessRule, Client, Server
@@ -7,13 +9,13 @@ from linksocks import AccessRule, Client, Server
 ws_port = free_port()
 
 
-def client(token: str, **options: object) -> Client:
+def client(token: str, **options: Any) -> Client:
     return Client(
         token, ws_url=f"ws://127.0.0.1:{ws_port}", no_env_proxy=True, direct_mode="relay-only", **options
     )
 
 
-def allowed(token: str, **options: object) -> tuple[bool, ...]:
+def allowed(token: str, **options: Any) -> tuple[bool, ...]:
     """Which of the three sites a client reaches."""
     socks_port = free_port()
     with client(token, socks_port=socks_port, **options) as one:
@@ -25,7 +27,7 @@ def reached(socks_port: int) -> tuple[bool, ...]:
     return tuple(not refused(site, socks_port) for site in sites)
 
 
-def provided(result, **options: object) -> tuple[bool, ...]:
+def provided(result, **options: Any) -> tuple[bool, ...]:
     """Which of the sites are reached through a provider."""
     with client(result.token, reverse=True, **options) as provider:
         provider.wait_ready(timeout=5)

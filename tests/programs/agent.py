@@ -1,5 +1,7 @@
 """Agent: a connector has the SOCKS port and a provider dials; the server stands between, and has a port as well."""
 
+from typing import Any
+
 from outside import Website, fetch, free_port
 
 from linksocks import Client, Server
@@ -7,7 +9,7 @@ from linksocks import Client, Server
 ws_port, socks_port = free_port(), free_port()
 
 
-def client(token: str, **options: object) -> Client:
+def client(token: str, **options: Any) -> Client:
     return Client(
         token, ws_url=f"ws://127.0.0.1:{ws_port}", no_env_proxy=True, direct_mode="relay-only", **options
     )

@@ -1,6 +1,7 @@
 """The async twin of every method, one after the other, without `async with`; and a wait that is cancelled."""
 
 import asyncio
+from typing import Any
 
 from outside import Website, fetch, free_port
 
@@ -11,7 +12,7 @@ async def main() -> None:
     ws_port, socks_port = free_port(), free_port()
     url = f"ws://127.0.0.1:{ws_port}"
 
-    def client(token: str, **options: object) -> Client:
+    def client(token: str, **options: Any) -> Client:
         return Client(token, ws_url=url, no_env_proxy=True, direct_mode="relay-only", **options)
 
     server = Server(ws_host="127.0.0.1", ws_port=ws_port)

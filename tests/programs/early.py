@@ -1,6 +1,7 @@
 """Early birds: a SOCKS port that opens before there is anybody behind it, and holds who comes until there is."""
 
 import threading
+from typing import Any
 
 from outside import Website, fetch, free_port
 
@@ -10,7 +11,7 @@ ws_port, socks_port, reverse_port = free_port(), free_port(), free_port()
 sizes = []
 
 
-def client(token: str, **options: object) -> Client:
+def client(token: str, **options: Any) -> Client:
     return Client(
         token,
         ws_url=f"ws://127.0.0.1:{ws_port}",

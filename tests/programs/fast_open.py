@@ -1,5 +1,7 @@
 """Fast open, at every place that has the option: forward, reverse and agent."""
 
+from typing import Any
+
 from outside import Website, fetch, free_port
 
 from linksocks import Client, Server
@@ -7,7 +9,7 @@ from linksocks import Client, Server
 ws_port, socks_port, agent_port = free_port(), free_port(), free_port()
 
 
-def client(token: str, **options: object) -> Client:
+def client(token: str, **options: Any) -> Client:
     return Client(
         token,
         ws_url=f"ws://127.0.0.1:{ws_port}",

@@ -1,5 +1,7 @@
 """IPv6 all the way: the server, both SOCKS ports and the target are on ::1, forward and reverse."""
 
+from typing import Any
+
 from outside import Website, fetch, free_port
 
 from linksocks import Client, Server
@@ -7,7 +9,7 @@ from linksocks import Client, Server
 ws_port, socks_port = free_port(), free_port()
 
 
-def client(token: str, **options: object) -> Client:
+def client(token: str, **options: Any) -> Client:
     return Client(
         token, ws_url=f"ws://[::1]:{ws_port}", no_env_proxy=True, direct_mode="relay-only", **options
     )

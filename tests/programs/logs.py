@@ -1,6 +1,7 @@
 """Logging: into loggers of the program's own, and into the package's, from the level that the program says."""
 
 import logging
+from typing import Any
 
 from outside import free_port, until
 
@@ -17,7 +18,7 @@ class Collected(logging.Handler):
         self.records.append(record)
 
 
-def client(token: str, **options: object) -> Client:
+def client(token: str, **options: Any) -> Client:
     return Client(
         token,
         ws_url=f"ws://127.0.0.1:{ws_port}",

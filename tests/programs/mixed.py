@@ -1,6 +1,7 @@
 """Sync and async mixed: `with` inside of a coroutine, `async_wait_ready` on top, and a client for two event loops."""
 
 import asyncio
+from typing import Any
 
 from outside import Website, fetch, free_port
 
@@ -9,7 +10,7 @@ from linksocks import Client, Server
 ws_port, socks_port, connector_port = free_port(), free_port(), free_port()
 
 
-def client(token: str, **options: object) -> Client:
+def client(token: str, **options: Any) -> Client:
     return Client(
         token, ws_url=f"ws://127.0.0.1:{ws_port}", no_env_proxy=True, direct_mode="relay-only", **options
     )

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from outside import Website, fetch, free_port, refused
 
@@ -23,7 +24,7 @@ def start_server() -> subprocess.Popen[str]:
     return server
 
 
-def client(token: str, **options: object) -> Client:
+def client(token: str, **options: Any) -> Client:
     return Client(
         token,
         ws_url=f"ws://127.0.0.1:{ws_port}",

@@ -1,5 +1,7 @@
 """Tokens are removed: who is there is sent away, nobody comes in with it again, and its port can be given anew."""
 
+from typing import Any
+
 from outside import Website, fetch, free_port, until
 
 from linksocks import Client, Server
@@ -7,13 +9,13 @@ from linksocks import Client, Server
 ws_port, reverse_port = free_port(), free_port()
 
 
-def client(token: str, **options: object) -> Client:
+def client(token: str, **options: Any) -> Client:
     return Client(
         token, ws_url=f"ws://127.0.0.1:{ws_port}", no_env_proxy=True, direct_mode="relay-only", **options
     )
 
 
-def locked_out(token: str, **options: object) -> bool:
+def locked_out(token: str, **options: Any) -> bool:
     with client(token, **options) as late:
         try:
             late.wait_ready(timeout=5)

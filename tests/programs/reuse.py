@@ -1,6 +1,7 @@
 """Ports are free again as soon as `close` has returned: the same ones, round after round, and for other programs."""
 
 import socket
+from typing import Any
 
 from outside import Website, fetch, free_port
 
@@ -9,7 +10,7 @@ from linksocks import Client, Server
 ws_port, socks_port, reverse_port = free_port(), free_port(), free_port()
 
 
-def client(token: str, **options: object) -> Client:
+def client(token: str, **options: Any) -> Client:
     return Client(
         token, ws_url=f"ws://127.0.0.1:{ws_port}", no_env_proxy=True, direct_mode="relay-only", **options
     )

@@ -5,6 +5,7 @@ links.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from outside import EchoTarget, echo, free_port
 
@@ -13,7 +14,7 @@ from linksocks import Client, Server
 ws_port, socks_port = free_port(), free_port()
 
 
-def client(token: str, **options: object) -> Client:
+def client(token: str, **options: Any) -> Client:
     return Client(
         token,
         ws_url=f"ws://127.0.0.1:{ws_port}",

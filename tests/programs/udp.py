@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+from typing import Any
 
 from outside import Association, free_port
 
@@ -28,7 +29,7 @@ def echo_datagrams(host: str):
         thread.join()
 
 
-def client(token: str, **options: object) -> Client:
+def client(token: str, **options: Any) -> Client:
     return Client(
         token, ws_url=f"ws://127.0.0.1:{ws_port}", no_env_proxy=True, direct_mode="relay-only", **options
     )

@@ -1,5 +1,7 @@
 """An upstream proxy: a server and a provider dial through another tunnel's SOCKS port, which wants a login."""
 
+from typing import Any
+
 from outside import Website, fetch, free_port, refused
 
 from linksocks import Client, Server
@@ -14,7 +16,7 @@ upstream = {
 }
 
 
-def client(token: str, ws_port: int, **options: object) -> Client:
+def client(token: str, ws_port: int, **options: Any) -> Client:
     return Client(
         token, ws_url=f"ws://127.0.0.1:{ws_port}", no_env_proxy=True, direct_mode="relay-only", **options
     )

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from typing import Any
 
 from outside import EchoTarget, Website, echo, fetch, free_port
 
@@ -10,7 +11,7 @@ from linksocks import Client
 mode, ws_port, socks_port = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 
 
-def client(token: str, **options: object) -> Client:
+def client(token: str, **options: Any) -> Client:
     opened = Client(
         token, ws_url=f"ws://127.0.0.1:{ws_port}", no_env_proxy=True, direct_mode="relay-only", **options
     )

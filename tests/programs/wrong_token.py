@@ -1,6 +1,7 @@
 """A token that the server does not know, or none at all: `wait_ready` says so, long before its deadline."""
 
 import asyncio
+from typing import Any
 
 from outside import free_port
 
@@ -9,7 +10,7 @@ from linksocks import Client, Server
 ws_port = free_port()
 
 
-def client(token: str | None = None, port: int = ws_port, **options: object) -> Client:
+def client(token: str | None = None, port: int = ws_port, **options: Any) -> Client:
     return Client(
         token,
         ws_url=f"ws://127.0.0.1:{port}",
@@ -25,7 +26,7 @@ async def enter(one: Client) -> None:
         pass
 
 
-def failure(call, *args: object, **options: object) -> str:
+def failure(call, *args: object, **options: Any) -> str:
     try:
         call(*args, **options)
     except RuntimeError as why:
