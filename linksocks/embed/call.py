@@ -1,0 +1,153 @@
+"""One function that a caller has run in a home, and its answer.
+
+Two may say how a call ends, each in its own thread, and the first one does, by taking the lock `_settling`:
+
+======================= =============================== ==========================================================
+who is first            the caller gets                 then
+======================= =============================== ==========================================================
+the greenlet            its result or its exception     -
+the home (`fail`)       that error                      the greenlet has ended, or will not run
+the caller (`abandon`)  DeadlineError, or what          the greenlet is killed; should it have a result all the
+                        interrupted it                  same, `undo` gets that
+======================= =============================== ==========================================================
+
+A caller that was interrupted when its result had just come does not take it: `undo` gets that too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any, Generic, TypeVar
+
+import gevent
+
+from linksocks.embed.native import new_lock
+from linksocks.errors import ClosedError, DeadlineError, LinkSocksError
+
+_T = TypeVar("_T")
+
+
+class Call(Generic[_T]):
+    """`run(*args)` for one caller, in a greenlet with that `context`."""
+
+    def __init__(
+        self,
+        run: Callable[..., _T],
+        args: tuple[Any, ...],
+        context: Context,
+        undo: Callable[[_T], object] | None,
+        wake: Callable[[], None],
+    ) -> None:
+        self._run = run
+        self._args = args
+        self._undo = undo
+        self._wake = wake
+        self._context = context
+        self._settling = new_lock()
+        self._results: list[_T] = []  # one, until the caller has taken it
+        self._error: BaseException | None = None
+        self._greenlet: gevent.Greenlet[..., object] | None = None
+
+    # -- in the home
+
+    def greenlet(self) -> gevent.Greenlet[..., object] | None:
+        """What is to be started; None when the caller has gone."""
+        if self._settling.locked():
+            return None
+        self._greenlet = gevent.Greenlet(self._work)
+        self._greenlet.gr_context = self._context
+        self._greenlet.name = f"call of {name_of(self._run)}"
+        return self._greenlet
+
+    def kill(self) -> None:
+        """Ends the greenlet, if there is one."""
+        if self._greenlet is not None:
+            self._greenlet.kill(block=False)
+
+    def _work(self) -> None:
+        try:
+            result = self._run(*self._args)
+        except gevent.GreenletExit:
+            self.fail(ClosedError("the tunnel was closed meanwhile"))
+        except BaseException as error:  # noqa: BLE001 - the caller's, whatever it is
+            self.fail(error)
+        else:
+            self._results.append(result)
+            if self._settling.acquire(blocking=False):
+                self._wake()
+            else:
+                self.take_back()
+
+    # -- in any thread
+
+    def fail(self, error: BaseException) -> None:
+        """The call has ended with `error`, unless it has ended already."""
+        if not self._settling.locked():
+            self._error = error
+        if self._settling.acquire(blocking=False):
+            self._wake()
+
+    def take_back(self) -> None:
+        """Gives the result, if there is one that nobody took, to `undo`."""
+        while self._results:
+            result = self._results.pop()
+            if self._undo is not None:
+                self._undo(result)
+
+    def forget(self) -> None:
+        """Nobody is to be woken any more."""
+        self._wake = _nobody
+
+    # -- in the caller
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is a result, or an error."""
+        return self._settling.locked()
+
+    def abandon(self) -> Callable[[], None] | None:
+        """The caller goes, with the result or without it: what is to be done in the home then."""
+        if self._settling.acquire(blocking=False):
+            return self.kill
+        return self.take_back if self._results else None
+
+    def result(self) -> _T:
+        """Of a call that has ended. Raises what the function raised."""
+        if self._results:
+            return self._results.pop()
+        error = self._error
+        assert error is not None
+        try:
+            raise _for_one(error)
+        finally:
+            del error, self  # else the traceback would hold itself
+
+
+def late(run: Callable[..., object], timeout: float | None) -> DeadlineError:
+    """What the caller of `run` gets whose time is up."""
+    return DeadlineError(f"{name_of(run)} was not done in {timeout:g} s")
+
+
+def name_of(run: Callable[..., object]) -> str:
+    """For people. Its arguments may be secret."""
+    return getattr(run, "__qualname__", None) or type(run).__name__
+
+
+def _for_one(error: BaseException) -> BaseException:
+    """A copy of an error of ours: many may wait for what ends a role, and each raises it with its own traceback."""
+    if not isinstance(error, LinkSocksError):
+        return error
+    copy = type(error).__new__(
+        type(error), *error.args
+    )  # not by __init__: `args` is the message, not what made it
+    copy.__dict__.update(error.__dict__)
+    if isinstance(error, OSError) and isinstance(copy, OSError):
+        copy.errno, copy.strerror = error.errno, error.strerror
+    copy.__cause__, copy.__context__ = error.__cause__, error.__context__
+    copy.__suppress_context__ = error.__suppress_context__
+    return copy.with_traceback(error.__traceback__)
+
+
+def _nobody() -> None:
+    """Instead of a caller."""

@@ -1,0 +1,52 @@
+"""The interpreter exits while tunnels are open.
+
+When atexit's handlers run, all threads but daemons have ended, so nobody needs the tunnels any more. They are stopped
+in order, and then the shared thread ends: one that is inside of gevent when the interpreter goes can crash it. What
+does not end in time is left.
+
+A daemon that waits for an answer is left waiting, as it would be by any other wait: with an error it would only print
+a traceback into the program's last words.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Final
+
+import gevent
+
+from linksocks.errors import ClosedError, LinkSocksError
+from linksocks.net.greenlets import spawn, until
+
+if TYPE_CHECKING:
+    from linksocks.embed.place import Place
+    from linksocks.embed.thread import HubThread
+
+TIMEOUT: Final = 5.0
+"""Seconds for all tunnels to stop."""
+
+_MARGIN: Final = 1.0
+"""Seconds for the answer of a home, and for the thread to end."""
+
+
+def stop(held: Mapping[Place, Iterable[Callable[[], None]]], thread: HubThread | None) -> None:
+    """Stops what is held in each place, then the thread."""
+    deadline = time.monotonic() + TIMEOUT
+    for place, stops in held.items():
+        place.forget_callers()
+        if place.hub.thread_ident in sys._current_frames():  # else nothing runs there any more
+            seconds = until(deadline)
+            with contextlib.suppress(LinkSocksError):
+                place.call(_stop, (stops, seconds), seconds + _MARGIN, None)
+        place.forget_callers()
+        place.end(lambda: ClosedError("the interpreter exits"))
+    if thread is not None:
+        thread.end()
+        thread.join(_MARGIN)
+
+
+def _stop(stops: Iterable[Callable[[], None]], seconds: float) -> None:
+    gevent.joinall([spawn("stop at exit", stop) for stop in stops], timeout=seconds)

@@ -1,0 +1,74 @@
+"""A fork while tunnels are open: they stay with the parent.
+
+The child has copies of their descriptors, which keep ports taken and links open when the parent has long closed them,
+so they are closed here, without a word to the peer. How depends on what else the child has:
+
+========================= ===================================================================================
+the tunnel's hub          in the child
+========================= ===================================================================================
+of another thread         is dead: its sockets are taken from their objects and closed, its own descriptors too;
+                          a later garbage collection finds nothing to close
+of the thread that forks  lives on with all its greenlets, if the program is patched: behind their sockets' numbers
+                          comes a dead end, where reads end and writes fail, and they are killed
+========================= ===================================================================================
+
+A number is not just closed under a greenlet that lives: another file could get it, and then what the greenlet writes.
+"""
+
+from __future__ import annotations
+
+import _socket
+import contextlib
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
+
+from gevent import socket
+from gevent._hub_local import get_hub_if_exists
+
+from linksocks.errors import LinkSocksError
+from linksocks.net.sockets import owned
+
+if TYPE_CHECKING:
+    from linksocks.embed.place import Place
+    from linksocks.embed.thread import HubThread
+
+_dead: Final[list[HubThread]] = []
+"""Threads of parents. Their hubs are never freed: that would close numbers which are others' by now."""
+
+
+def leave_to_parent(
+    places: Iterable[Place], thread: HubThread | None, why: Callable[[], LinkSocksError]
+) -> None:
+    """In the child, at once after the fork; who calls a place of the parent gets `why`."""
+    living = get_hub_if_exists()
+    _close_sockets(living)
+    if thread is not None:
+        _dead.append(thread)
+        for number in thread.descriptors:
+            with contextlib.suppress(OSError):
+                os.close(number)
+    for place in places:
+        if place.hub is living:
+            place.leave_to_parent(why)
+        else:
+            place.end(why)
+
+
+def _close_sockets(living: object) -> None:
+    """All that tunnels own; those whose hub is not `living` have nobody who could use them."""
+    end, other = _socket.socketpair()
+    other.close()
+    for sock in owned():
+        with contextlib.suppress(OSError):
+            if sock.hub is living:  # type: ignore[attr-defined]
+                os.dup2(end.fileno(), sock.fileno(), inheritable=False)
+            else:
+                os.close(_detached(sock))
+    end.close()
+
+
+def _detached(sock: socket.socket) -> int:
+    """Its number, which it no longer has. By the plain socket: gevent's own method asks the dead hub."""
+    number: int = _socket.socket.detach(sock._sock)  # type: ignore[attr-defined]
+    return number

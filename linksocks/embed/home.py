@@ -1,0 +1,206 @@
+"""The home of a tunnel: which hub it is, who is at home, and how that ends.
+
+Who is at home is known from `enter` to `leave`, for two events that end tunnels without their owners: the
+interpreter's exit (see `ending`) and a fork (see `fork`). Nothing is registered for them before the first `enter`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import gevent
+from gevent import monkey
+from gevent._hub_local import get_hub_if_exists
+from gevent.hub import Hub
+
+from linksocks.embed import ending, fork
+from linksocks.embed.native import in_main_thread, new_lock
+from linksocks.embed.place import Place
+from linksocks.embed.thread import HubThread
+from linksocks.errors import ClosedError, ForkedError, LinkSocksError
+
+LEAVE_TIMEOUT: Final = 5.0
+"""Seconds for the thread to end."""
+
+_T = TypeVar("_T")
+
+
+class Home:
+    """Where one tunnel runs, from `enter` to `leave`. Everything may be called from any thread.
+
+    In a forked child `call` and `async_call` of the parent's homes raise ForkedError, and the rest does nothing.
+    """
+
+    def __init__(self, process: _Process, place: Place, thread: HubThread | None) -> None:
+        self._process = process
+        self._place = place
+        self._thread = thread  # the one that ends with its last home
+        self._stops: list[Callable[[], None]] = []
+        self._left = new_lock()  # taken by the first `leave`
+        process.homes.add(self)
+
+    def call(
+        self,
+        run: Callable[..., _T],
+        *args: Any,
+        timeout: float | None,
+        undo: Callable[[_T], object] | None = None,
+    ) -> _T:
+        """Runs `run(*args)` in a greenlet of the home, in a copy of the caller's context; returns what it returns.
+
+        Raises what it raises, and DeadlineError after `timeout` seconds. Then the greenlet is killed, and so it is
+        when the caller is interrupted. `undo`, in the home, gets a result that came too late for its caller.
+        """
+        self._check()
+        return self._place.call(run, args, timeout, undo)
+
+    async def async_call(
+        self,
+        run: Callable[..., _T],
+        *args: Any,
+        timeout: float | None,
+        undo: Callable[[_T], object] | None = None,
+    ) -> _T:
+        """The same for a task of asyncio. The greenlet of a task that is cancelled is killed."""
+        self._check()
+        return await self._place.async_call(run, args, timeout, undo)
+
+    def post(self, run: Callable[..., object], *args: Any) -> None:
+        """Has it run some time. Never waits and never raises, so it is for finalizers, also those of the home."""
+        self._place.post(run, args)
+
+    def hold(self, stop: Callable[[], None]) -> None:
+        """`stop` will be called in the home when the interpreter exits. It must not hold what a finalizer ends."""
+        self._stops.append(stop)
+
+    def release(self, stop: Callable[[], None]) -> None:
+        """It will not."""
+        with contextlib.suppress(ValueError):
+            self._stops.remove(stop)
+
+    def leave(self) -> None:
+        """The tunnel has ended. Who is the last one ends the thread, and waits for it unless called there.
+
+        Not for finalizers, which may come in the middle of it: they `post` it.
+        """
+        if not self._left.acquire(blocking=False) or self._process is not _process:
+            return
+        self._process.homes.discard(self)
+        thread = self._thread
+        if thread is not None and self._process.last_of(thread):
+            thread.end()
+            if not thread.current:
+                thread.join(LEAVE_TIMEOUT)
+
+    @property
+    def place(self) -> Place:
+        """The hub that it is in; many homes may share one."""
+        return self._place
+
+    @property
+    def stops(self) -> list[Callable[[], None]]:
+        """What is held."""
+        return self._stops
+
+    def _check(self) -> None:
+        if self._process is not _process:
+            raise self._process.forked()
+        if self._left.locked():
+            raise ClosedError("the tunnel is closed: make another one")
+
+
+class _Process:
+    """What one process has of tunnels. The child of a fork begins with nothing."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.homes: set[Home] = set()
+        self.ending = False  # the interpreter exits
+        self._lock = new_lock()  # guards these two
+        self._thread: HubThread | None = None
+        self._tenants = 0  # homes in it
+
+    def shared(self) -> Home:
+        """A home in the thread that all share. Raises LinkSocksError."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = HubThread()
+            self._tenants += 1
+            return Home(self, self._thread.place, self._thread)
+
+    def last_of(self, thread: HubThread) -> bool:
+        """One has left `thread`: whether nobody is in it any more, and nobody will be."""
+        with self._lock:
+            self._tenants -= 1
+            if self._tenants:
+                return False
+            self._thread = None
+            return True
+
+    def exit(self) -> None:
+        """The interpreter exits: stops all tunnels, and the thread."""
+        self.ending = True
+        ending.stop(self._held(), self._thread)
+
+    def forked(self) -> ForkedError:
+        """What the child says of a home of this process."""
+        return ForkedError(
+            f"this tunnel runs in process {self.pid}, and {os.getpid()} is a fork of that: make another one here, "
+            "after the fork (with gunicorn in post_fork)"
+        )
+
+    def left_behind(self) -> None:
+        """This process is the parent, and we are in its child."""
+        fork.leave_to_parent(self._held(), self._thread, self.forked)
+
+    def _held(self) -> dict[Place, list[Callable[[], None]]]:
+        """The places in use, and what is held in each."""
+        held: dict[Place, list[Callable[[], None]]] = {}
+        for home in list(self.homes):
+            held.setdefault(home.place, []).extend(home.stops)
+        return held
+
+
+_process = _Process()
+_prepared = False
+
+
+def enter() -> Home:
+    """The home for a new tunnel. Raises LinkSocksError when there can be none."""
+    _prepare()
+    if _process.ending:
+        raise LinkSocksError("no tunnel can start any more: the interpreter exits")
+    hub = _own_hub()
+    return _process.shared() if hub is None else Home(_process, Place(hub), None)
+
+
+def _own_hub() -> Hub | None:
+    """The hub of this thread, in a program that gevent runs. A thread there that has none does not run one either."""
+    if not (monkey.is_module_patched("socket") and monkey.is_module_patched("threading")):
+        return None
+    if in_main_thread():
+        return gevent.get_hub()
+    hub: Hub | None = get_hub_if_exists()
+    return hub
+
+
+def _prepare() -> None:
+    global _prepared  # noqa: PLW0603 - once for a process and its children
+    if not _prepared:
+        _prepared = True
+        os.register_at_fork(after_in_child=_in_child)
+        atexit.register(_at_exit)
+
+
+def _at_exit() -> None:
+    _process.exit()  # of this process, whatever its parent had registered
+
+
+def _in_child() -> None:
+    global _process
+    parent, _process = _process, _Process()
+    parent.left_behind()

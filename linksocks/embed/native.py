@@ -1,0 +1,29 @@
+"""Locks and threads of the system, in programs where `threading` is gevent's as in all others."""
+
+from __future__ import annotations
+
+import os
+import threading
+from _thread import LockType
+from collections.abc import Callable
+from typing import cast
+
+from gevent import monkey
+
+new_lock = cast(Callable[[], LockType], monkey.get_original("_thread", "allocate_lock"))
+"""A lock for threads. A greenlet that waits for it holds up its whole thread."""
+
+_start_new_thread = monkey.get_original("_thread", "start_new_thread")
+
+
+def start_thread(name: str, run: Callable[[], None]) -> None:
+    """Runs it in a new thread, for which the interpreter's exit does not wait. Raises RuntimeError."""
+    if monkey.is_module_patched("threading"):
+        _start_new_thread(run, ())  # Thread.start would make a greenlet
+    else:
+        threading.Thread(target=run, name=name, daemon=True).start()
+
+
+def in_main_thread() -> bool:
+    """Whether this thread is the one that the process began with, or that forked it."""
+    return threading.get_native_id() == os.getpid()

@@ -1,0 +1,175 @@
+"""A hub, and how callers anywhere have things run in it."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import Callable, Iterator
+from contextvars import Context, ContextVar, copy_context
+from typing import Any, Final, TypeVar
+
+import gevent
+from gevent.hub import Hub
+from greenlet import greenlet
+
+from linksocks.embed.call import Call, late
+from linksocks.embed.waiters import TaskWaiter, current_hub, new_waiter
+from linksocks.errors import ClosedError, LinkSocksError
+from linksocks.net.greenlets import Group
+
+_T = TypeVar("_T")
+
+_place: Final[ContextVar[Place]] = ContextVar("place")
+"""Of each greenlet that began in a call, and of all that it spawned."""
+
+
+class Place:
+    """`hub`, which runs until `end`, or until a fork left it behind in the parent."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self._loop = hub.loop
+        self._calls: set[Call[Any]] = set()  # whose callers wait in other threads
+        self._guests: list[greenlet] = []  # callers here, which run what they call themselves
+        self._work = Group()  # what runs for callers elsewhere
+        self._over: Callable[[], LinkSocksError] | None = None  # what callers get, once nothing runs any more
+
+    # -- for callers
+
+    def call(
+        self,
+        run: Callable[..., _T],
+        args: tuple[Any, ...],
+        timeout: float | None,
+        undo: Callable[[_T], object] | None,
+    ) -> _T:
+        """See Home.call."""
+        if current_hub() is self.hub:
+            return self._run_here(run, args, timeout)
+        waiter = new_waiter()
+        call = Call(run, args, self._context(), undo, waiter.wake)
+        self._calls.add(call)
+        try:
+            self._begin(call)
+            waiter.wait(timeout)
+            return self._result(call, run, timeout)
+        except BaseException:
+            self._abandon(call)
+            raise
+        finally:
+            self._calls.discard(call)
+
+    async def async_call(
+        self,
+        run: Callable[..., _T],
+        args: tuple[Any, ...],
+        timeout: float | None,
+        undo: Callable[[_T], object] | None,
+    ) -> _T:
+        """See Home.async_call."""
+        waiter = TaskWaiter()
+        call = Call(run, args, self._context(), undo, waiter.wake)
+        self._calls.add(call)
+        try:
+            self._begin(call)
+            await waiter.wait(timeout)
+            return self._result(call, run, timeout)
+        except BaseException:
+            self._abandon(call)
+            raise
+        finally:
+            self._calls.discard(call)
+
+    def post(self, run: Callable[..., object], args: tuple[Any, ...]) -> None:
+        """See Home.post. It takes no lock: a garbage collection may call it in the middle of anything."""
+        if self._over is None:
+            with contextlib.suppress(Exception):
+                self._loop.run_callback_threadsafe(self._spawn, run, args)
+
+    # -- the end
+
+    def end(self, why: Callable[[], LinkSocksError]) -> None:
+        """Nothing runs here any more, and callers get `why`. In the home, or where it does not exist."""
+        self._over = why
+        for call in list(self._calls):  # who comes later asks `_over`
+            call.fail(why())
+
+    def kill(self) -> None:
+        """Ends what runs for callers elsewhere, and waits for that. In the home."""
+        self._work.kill()
+
+    def forget_callers(self) -> None:
+        """Those that wait now are not woken any more."""
+        for call in list(self._calls):
+            call.forget()
+
+    def leave_to_parent(self, why: Callable[[], LinkSocksError]) -> None:
+        """In a forked child: ends our greenlets' copies, where they would run on, and all calls."""
+        self.end(why)
+        for guest in list(self._guests):
+            gevent.kill(guest, why())
+        for worker in _greenlets_of(self):
+            worker.kill(block=False)
+
+    # -- in the home
+
+    def _spawn(self, run: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self._context().run(self._work.spawn, run, *args)
+
+    def _start(self, call: Call[Any]) -> None:
+        worker = call.greenlet()
+        if worker is not None:
+            self._work.start(worker)
+
+    # -- in the caller
+
+    def _context(self) -> Context:
+        """A copy of the caller's, which names us."""
+        context = copy_context()
+        context.run(_place.set, self)
+        return context
+
+    def _begin(self, call: Call[Any]) -> None:
+        if self._over is not None:
+            raise self._over()
+        try:
+            self._loop.run_callback_threadsafe(self._start, call)
+        except Exception as error:  # the loop was destroyed meanwhile
+            raise ClosedError("the tunnel was closed") from error
+
+    def _result(self, call: Call[_T], run: Callable[..., _T], timeout: float | None) -> _T:
+        if timeout is not None and not call.ended:
+            raise late(run, timeout)
+        return call.result()
+
+    def _abandon(self, call: Call[Any]) -> None:
+        rest = call.abandon()
+        if rest is not None:
+            self.post(rest, ())
+
+    def _run_here(self, run: Callable[..., _T], args: tuple[Any, ...], timeout: float | None) -> _T:
+        """In the calling greenlet, which is one of the home."""
+        if self._over is not None:
+            raise self._over()
+        guest = gevent.getcurrent()
+        self._guests.append(guest)
+        limit = gevent.Timeout.start_new(timeout)
+        try:
+            return self._context().run(run, *args)
+        except gevent.Timeout as error:
+            if error is not limit or timeout is None:
+                raise
+            raise late(run, timeout) from error
+        finally:
+            limit.close()
+            self._guests.remove(guest)
+
+
+def _greenlets_of(place: Place) -> Iterator[gevent.Greenlet[..., Any]]:
+    """All that live. It looks at every object of the process: 0.1 s for a million."""
+    for thing in gc.get_objects():
+        # By type(): isinstance asks a weak proxy for its class, which fails once its object is gone.
+        if issubclass(type(thing), gevent.Greenlet) and not thing.ready():
+            context = thing.gr_context
+            if context is not None and context.get(_place) is place:
+                yield thing

@@ -1,0 +1,98 @@
+"""The native thread that unpatched programs have for all their tunnels: a hub, and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import gevent
+from gevent._hub_local import get_hub_if_exists
+from gevent.hub import Hub
+
+from linksocks.embed.native import start_thread
+from linksocks.embed.place import Place
+from linksocks.embed.waiters import HubWaiter, ThreadWaiter, new_waiter
+from linksocks.errors import ClosedError, LinkSocksError
+from linksocks.net.greenlets import give_way
+from linksocks.net.hub import log_failures
+
+_NAME: Final = "linksocks"
+
+
+class HubThread:
+    """A thread that runs from here on, until `end`."""
+
+    place: Place
+    descriptors: tuple[int, ...]
+    """Those of the hub itself."""
+
+    def __init__(self) -> None:
+        """Raises LinkSocksError."""
+        self._ended = False
+        self._joiners: list[Callable[[], None]] = []
+        self._failure: Exception | None = None
+        started = ThreadWaiter()
+        try:
+            start_thread(_NAME, lambda: self._main(started.wake))
+        except RuntimeError as error:
+            raise LinkSocksError(f"no thread for tunnels: {error}") from error
+        started.wait(None)
+        if self._failure is not None:
+            raise LinkSocksError(f"no hub for tunnels: {self._failure}") from self._failure
+
+    @property
+    def current(self) -> bool:
+        """Whether this is called in the thread."""
+        return get_hub_if_exists() is self.place.hub
+
+    def end(self) -> None:
+        """Ends what still runs, and the thread. Does not wait."""
+        self._ending.wake()
+
+    def join(self, timeout: float) -> None:
+        """Waits until it has ended."""
+        waiter = new_waiter()
+        self._joiners.append(waiter.wake)
+        if not self._ended:
+            waiter.wait(timeout)
+
+    def _main(self, started: Callable[[], None]) -> None:
+        try:
+            hub = self._open()
+        except Exception as error:  # noqa: BLE001 - of the system: the caller's
+            self._failure = error
+            return
+        finally:
+            started()
+        self._ending.wait(None)
+        self.place.end(lambda: ClosedError("the tunnel was closed"))
+        self.place.kill()
+        hub.destroy(destroy_loop=True)
+        self._ended = True
+        for wake in list(self._joiners):  # who comes later asks `_ended`
+            wake()
+
+    def _open(self) -> Hub:
+        hub = gevent.get_hub()
+        hub.name = _NAME
+        hub.SYSTEM_ERROR = ()  # a greenlet's SystemExit is no reason for the thread to end
+        log_failures(hub)
+        self._ending = HubWaiter(hub)
+        self.place = Place(hub)
+        give_way()  # the loop opens some at its first round
+        self.descriptors = _descriptors(hub)
+        return hub
+
+
+def _descriptors(hub: Hub) -> tuple[int, ...]:
+    """Of a hub that has done nothing yet: epoll's, and what it watches for itself."""
+    poll = hub.loop.fileno()
+    if poll is None:  # GEVENT_LOOP or LIBEV_FLAGS ask for another kind
+        return ()
+    info = ""
+    with contextlib.suppress(OSError):
+        info = Path(f"/proc/self/fdinfo/{poll}").read_text()
+    return (poll, *(int(number) for number in re.findall(r"^tfd:\s*(\d+)", info, re.MULTILINE)))
