@@ -36,15 +36,16 @@ class Asking:
 
     def wait(self, timeout: float, give_up: Callable[[str], None]) -> None:
         """Waits `timeout` seconds for a yes. Raises DialError; `give_up` ends the channel if nobody has yet."""
+        late = DialError(Cause.TIMED_OUT, f"no answer to the {self._what} in {timeout:g} s")
         try:
-            answer = cast(ConnectResponse, self._answer.get(timeout=timeout))
-        except gevent.Timeout as error:
-            give_up(f"no answer to the {self._what}")
-            raise DialError(Cause.TIMED_OUT, f"no answer to the {self._what} in {timeout:g} s") from error
+            with gevent.Timeout(timeout, late):
+                answer = cast(ConnectResponse, self._answer.get())
         except ChannelError as error:
             raise DialError(Cause.GENERAL, str(error)) from error
-        except gevent.GreenletExit:
-            give_up("the application's side was stopped")
+        except BaseException as error:  # whatever the caller is ended with: a timeout of its own, too
+            give_up(
+                f"no answer to the {self._what}" if error is late else "the application's side was stopped"
+            )
             raise
         if not answer.success:
             raise DialError(answer.cause or cause_of(answer.error), answer.error)

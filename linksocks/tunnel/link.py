@@ -7,6 +7,7 @@ channels share, besides the one that closes idle channels.
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,7 +18,7 @@ import gevent
 from gevent.event import Event
 
 from linksocks.errors import Cause, DialError, FrameError, LinkClosed, MessageError
-from linksocks.net.greenlets import spawn
+from linksocks.net.greenlets import spawn, until
 from linksocks.net.websocket import WebSocket
 from linksocks.net.writer import Source
 from linksocks.tunnel import heap
@@ -341,9 +342,17 @@ class Link:
         """Whether the peer was heard in the last seconds, or answers a ping within `timeout`; False once it ends."""
         return self._websocket.responsive(timeout)
 
-    def drained(self, timeout: float) -> bool:
-        """Waits `timeout` seconds at most until no stream is open; whether that is so. Datagrams have no last one."""
-        return self._empty.wait(timeout)
+    def drained(self, grace: float, delivery: float = 0.0) -> bool:
+        """Waits `grace` seconds at most until no stream is open; whether that is so. Datagrams have no last one.
+
+        Those that have nothing left but to send their last get `delivery` seconds, if that is longer.
+        """
+        began = time.monotonic()
+        if not self._empty.wait(grace):
+            streams = [channel for channel in self._channels.values() if isinstance(channel, Channel)]
+            last = [stream.gone for stream in streams if stream.leaving]
+            gevent.wait(last, until(began + delivery))
+        return self._empty.is_set()
 
     def close(self, code: CloseCode, reason: str = "") -> None:
         """Begins to end the link: `run` returns when the peer agreed or did not in time."""

@@ -57,10 +57,14 @@ log = logging.getLogger(__name__)
 
 
 class Switch:
-    """The acceptor of connectors' links. `pick_link` gives a provider's link; it may wait, or raise DialError."""
+    """The acceptor of connectors' links. `pick_link` gives a provider's link; it may wait, or raise DialError.
 
-    def __init__(self, pick_link: Callable[[], Link]) -> None:
+    The provider has `connect_timeout` seconds for its dial.
+    """
+
+    def __init__(self, pick_link: Callable[[], Link], connect_timeout: float = CONNECT_TIMEOUT) -> None:
         self._pick_link = pick_link
+        self._answer_timeout = connect_timeout + WAY
         self._openings = Group()
         self._pairs: set[_Pair] = set()
         self._associations: WeakSet[DatagramChannel] = WeakSet()  # those that connectors asked for
@@ -98,7 +102,7 @@ class Switch:
         name_current(f"switch UDP {asked.id.hex()[:8]}")
         try:
             opened = self._pick_link().open_datagrams()
-            opened.connect(ANSWER_TIMEOUT)
+            opened.connect(self._answer_timeout)
         except DialError as error:
             log.info("no way for datagrams: %s", error)
             asked.refuse(error)
@@ -113,7 +117,7 @@ class Switch:
         try:
             if gate is not None:
                 host = gate.pass_on(host, port)
-            pair.open(self._pick_link(), host, port)
+            pair.open(self._pick_link(), host, port, self._answer_timeout)
         except DialError as error:
             log.info("no connection to %s: %s", target, error)
             pair.asked.refuse(error)
@@ -128,13 +132,20 @@ class Switch:
         if not self._pairs:
             self._empty.set()
 
-    def drain(self, timeout: float) -> None:
-        """Refuses new channels, and waits `timeout` seconds at most for the last byte of streams.
+    def drain(self, grace: float, delivery: float = DELIVERY) -> None:
+        """Refuses new channels, and gives pairs time for their last byte: as Busy gives it to relays.
 
         Associations have none: they go on until `stop`.
         """
         self._draining = True
-        self._empty.wait(timeout)
+        deadline = time.monotonic() + max(grace, delivery)
+        self._empty.wait(grace)
+        while (leaving := self._leaving()) and (left := until(deadline)):
+            gevent.wait(leaving, left, count=1)
+
+    def _leaving(self) -> list[Event]:
+        """What is set when pairs have ended of which one side has said its last."""
+        return [event for pair in self._pairs for event in pair.to_end]
 
     def stop(self) -> None:
         """Ends all pairs and associations; their channels break."""
@@ -157,18 +168,26 @@ class _Pair:
         self._forget = forget
         asked.gone.rawlink(self._on_gone)
 
-    def open(self, link: Link, host: str, port: int) -> None:
+    def open(self, link: Link, host: str, port: int, timeout: float) -> None:
         """Opens a channel in `link`, and joins both. Raises DialError."""
         opened = self._opened = link.open()
         answer = _Way(opened, patient=False)
         opened.gone.rawlink(self._on_gone)
         opened.begin(host, port)
         self._request.start(opened)
-        opened.await_answer(ANSWER_TIMEOUT)
+        opened.await_answer(timeout)
         try:
             self.asked.accept()
         finally:
             answer.start(self.asked)
+
+    @property
+    def to_end(self) -> list[Event]:
+        """What is still to be set when one side has said its last; empty while nobody has."""
+        channels = [self.asked] if self._opened is None else [self.asked, self._opened]
+        if not any(way.ended for way in self._ways):
+            return []
+        return [channel.gone for channel in channels if not channel.gone.is_set()]
 
     def abort(self, reason: str) -> None:
         """Breaks both channels."""
