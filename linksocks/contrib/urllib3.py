@@ -56,7 +56,7 @@ class PoolManager(urllib3.PoolManager):
             raise ConfigError("source_address: connections are made at the far end, where it says nothing")
         super().__init__(num_pools, **settings)
         self.client = client
-        self.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        self.pool_classes_by_scheme = {"http": TunnelPool, "https": TunnelTLSPool}
 
     def _new_pool(
         self, scheme: str, host: str, port: int, request_context: dict[str, Any] | None = None
@@ -68,7 +68,7 @@ class PoolManager(urllib3.PoolManager):
         raise TypeError("a tunnel can't be copied or pickled, and so can't its PoolManager: make a new one")
 
 
-class _Tunnelled(HTTPConnection):
+class TunnelConnection(HTTPConnection):
     """Differs in how it is connected; what is above TCP does not notice."""
 
     def __init__(self, *args: Any, client: Way, **settings: Any) -> None:
@@ -82,7 +82,7 @@ class _Tunnelled(HTTPConnection):
         except _MISTAKES:
             raise
         except (LinkSocksError, OSError) as error:
-            text = f"{self.host}:{self.port} through the tunnel: {error}"
+            text = f"no connection to {self.host} through the tunnel: {error}"
             if isinstance(error, TimeoutError) or getattr(error, "errno", None) == errno.ETIMEDOUT:
                 raise ConnectTimeoutError(self, text) from error
             raise NewConnectionError(self, text) from error
@@ -91,13 +91,13 @@ class _Tunnelled(HTTPConnection):
         return sock
 
 
-class _TunnelledTLS(_Tunnelled, HTTPSConnection):
+class TunnelTLSConnection(TunnelConnection, HTTPSConnection):
     pass
 
 
-class _HTTPPool(HTTPConnectionPool):
-    ConnectionCls = _Tunnelled
+class TunnelPool(HTTPConnectionPool):
+    ConnectionCls = TunnelConnection
 
 
-class _HTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _TunnelledTLS
+class TunnelTLSPool(HTTPSConnectionPool):
+    ConnectionCls = TunnelTLSConnection
