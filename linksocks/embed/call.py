@@ -138,11 +138,12 @@ def _for_one(error: BaseException) -> BaseException:
     """A copy of an error of ours: many may wait for what ends a role, and each raises it with its own traceback."""
     if not isinstance(error, LinkSocksError):
         return error
-    copy = type(error).__new__(
-        type(error), *error.args
-    )  # not by __init__: `args` is the message, not what made it
+    # Not by __init__: `args` is the message, not what made it. And OSError insists on its own __new__.
+    new = OSError.__new__ if isinstance(error, OSError) else type(error).__new__
+    copy = new(type(error))
+    copy.args = error.args
     copy.__dict__.update(error.__dict__)
-    if isinstance(error, OSError) and isinstance(copy, OSError):
+    if isinstance(error, OSError) and isinstance(copy, OSError) and error.errno is not None:
         copy.errno, copy.strerror = error.errno, error.strerror
     copy.__cause__, copy.__context__ = error.__cause__, error.__context__
     copy.__suppress_context__ = error.__suppress_context__
