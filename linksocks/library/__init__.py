@@ -1,0 +1,5 @@
+"""The face for programs: what they give, in their words, and what they get; see Server and Client.
+
+A tunnel's parts: a face (`server`, `client`, on `tunnel`) that any thread calls, and that dies with its last user; a
+`stay`, which the face leaves behind, in the home where the roles run (linksocks.embed).
+"""

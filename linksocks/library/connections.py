@@ -1,0 +1,58 @@
+"""Connections as `socket.create_connection` makes them: real sockets, and errors that its callers know."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, cast
+
+from linksocks.errors import ConfigError, DialError, TargetError
+from linksocks.library.durations import Duration, seconds
+
+DEFAULT_TIMEOUT: Final = cast(Any, socket)._GLOBAL_DEFAULT_TIMEOUT
+"""What the standard library's callers give where nobody has said anything: socket.getdefaulttimeout() counts then."""
+
+
+CONNECTION: Final = "create_connection"
+
+WAITS: Final = 60.0
+"""Seconds, more than all that a connection waits for besides the dial: a link, a provider, a look-up, the answer."""
+
+
+def limit_of(timeout: Duration | None, source_address: object = None) -> float | None:
+    """Seconds, or None for no other limit than the tunnel's own.
+
+    Raises TypeError or ValueError, and ConfigError for a source address.
+    """
+    if source_address is not None:
+        raise ConfigError("source_address: connections are made at the far end of the tunnel: leave it out")
+    if timeout is DEFAULT_TIMEOUT:
+        return socket.getdefaulttimeout()
+    return None if timeout is None else seconds(timeout, "timeout")
+
+
+def open_socket(descriptor: int, timeout: float | None) -> socket.socket:
+    """The socket of a descriptor, as this program knows sockets: patched, it gets gevent's."""
+    try:
+        sock = socket.socket(fileno=descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    sock.settimeout(timeout)
+    return sock
+
+
+def undo(descriptor: int) -> None:
+    """It came too late for the caller."""
+    os.close(descriptor)
+
+
+@contextmanager
+def target_errors() -> Iterator[None]:
+    """A target that was not reached is an OSError."""
+    try:
+        yield
+    except DialError as error:
+        raise TargetError(error.cause, str(error)) from error

@@ -1,0 +1,392 @@
+"""The server of a tunnel inside a program."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
+
+import linksocks.config.values as v
+from linksocks.errors import ConfigError
+from linksocks.library import arguments as a
+from linksocks.library import direct
+from linksocks.library.connections import (
+    CONNECTION,
+    DEFAULT_TIMEOUT,
+    WAITS,
+    limit_of,
+    open_socket,
+    target_errors,
+    undo,
+)
+from linksocks.library.durations import Duration, seconds
+from linksocks.library.rules import AccessRule, access_rules
+from linksocks.library.stats import ServerStats, server_stats
+from linksocks.library.tunnel import Tunnel
+from linksocks.net.certificate import Certificate
+from linksocks.net.sockets import shown
+from linksocks.server.role import ServerRole
+from linksocks.server.specs import Kind, TokenSpec
+from linksocks.tunnel.limits import Limits
+from linksocks.tunnel.outbound import CONNECT_TIMEOUT
+
+NO_PORT: Final = -1
+
+log = logging.getLogger("linksocks.library")
+
+
+@dataclass(frozen=True)
+class ReverseTokenResult:
+    """What `Server.add_reverse_token` has added."""
+
+    token: str = field(repr=False)
+    port: int
+    """The port for applications; -1 where there is none, as with allow_manage_connector."""
+
+
+class Server(Tunnel[ServerRole]):
+    """Accepts links from clients, and dials for them or lets providers dial. All arguments may be left out.
+
+    Where it listens and how:
+
+    - `ws_host`, `ws_port`: for clients; "0.0.0.0" and 8765. With port 0 the system chooses one: see `ws_port`.
+    - `tls_cert`, `tls_key`, `tls_client_ca`: PEM files; with the first two clients need wss://, with the third a
+      certificate of an authority in it. New files are noticed.
+    - `socks_host`, `port_pool`: for the ports of reverse tokens; "127.0.0.1", and 1024 to 10240. A pool is a range, a
+      list of ports, or both ends as (first, last) or "first-last".
+    - `socks_wait_client`: these open with the first provider (True), or with their token.
+    - `api_key`, `api_keys`: there is an HTTP API, for whom has one of these.
+    - `state_file`: keeps the tokens that the API makes.
+
+    Targets:
+
+    - `upstream_proxy`, `upstream_username`, `upstream_password`: through a proxy, "host:port" of a SOCKS5 one
+      or a URL (socks5://, socks5h://, http://); the login may stand in the URL instead.
+    - `dial_access_control`: which ones it dials itself; `entry_access_control`: which ones applications at its ports
+      may ask for, and connectors. Lists of AccessRule; without any, all.
+    - `block_private`: refuses all that is not on the Internet, in both places.
+    - `dns_prefer_ipv4`: tries the IPv4 addresses of a name first.
+
+    Times (seconds, a timedelta, or "1.5s"; 0 is as good as None but for the last one):
+
+    - `connect_timeout`: for a dial; 10 s. `channel_timeout`: for a connection in which nothing moves; 12 h.
+    - `connector_wait_provider`: for a connector's connection while there is no provider; 5 s.
+
+    And `buffer_size`, bytes that one connection may hold in memory: 1 MiB; what is below 64 KiB counts as that.
+    `fast_open`: tells applications that they are connected before they are. `logger`: gets the records of this
+    server too. `direct_*`: there is no direct mode, so these are ignored, with a warning.
+
+    Raises ConfigError, TypeError or ValueError, and nothing has begun then.
+
+    >>> from linksocks import Server
+    >>> with Server(ws_host="127.0.0.1", ws_port=0) as server:
+    ...     token = server.add_forward_token()
+    ...     server.get_token_client_count(token)
+    0
+    """
+
+    def __init__(  # noqa: PLR0913 - the settings of a server
+        self,
+        *,
+        logger: logging.Logger | None = None,
+        ws_host: str | None = None,
+        ws_port: int | None = None,
+        socks_host: str | None = None,
+        port_pool: a.PortPool | None = None,
+        socks_wait_client: bool | None = None,
+        buffer_size: int | None = None,
+        api_key: str | None = None,
+        api_keys: Iterable[str] | None = None,
+        channel_timeout: Duration | None = None,
+        connect_timeout: Duration | None = None,
+        connector_wait_provider: Duration | None = None,
+        fast_open: bool | None = None,
+        upstream_proxy: str | None = None,
+        upstream_username: str | None = None,
+        upstream_password: str | None = None,
+        direct_enable: bool | None = None,
+        direct_rendezvous_udp: bool | None = None,
+        direct_rendezvous_host: str | None = None,
+        direct_rendezvous_port: int | None = None,
+        entry_access_control: Iterable[AccessRule] | None = None,
+        dial_access_control: Iterable[AccessRule] | None = None,
+        tls_cert: a.Path | None = None,
+        tls_key: a.Path | None = None,
+        tls_client_ca: a.Path | None = None,
+        state_file: a.Path | None = None,
+        block_private: bool | None = None,
+        dns_prefer_ipv4: bool | None = None,
+    ) -> None:
+        direct.check(
+            None,
+            direct_enable=direct_enable,
+            direct_rendezvous_udp=direct_rendezvous_udp,
+            direct_rendezvous_host=direct_rendezvous_host,
+            direct_rendezvous_port=direct_rendezvous_port,
+        )
+        private = a.flag("block_private", block_private)
+        self._ws_host: str = a.text("ws_host", ws_host, v.HOST) or "0.0.0.0"
+        self._ws_port = a.number("ws_port", ws_port, v.PORT, 8765)
+        self._connect_timeout = a.time("connect_timeout", connect_timeout) or CONNECT_TIMEOUT
+        make = partial(
+            ServerRole,
+            ws_host=self._ws_host,
+            ws_port=self._ws_port,
+            buffer_size=a.buffer_size(buffer_size),
+            certificate=_certificate(tls_cert, tls_key, tls_client_ca),
+            socks_host=a.text("socks_host", socks_host, v.HOST) or "127.0.0.1",
+            port_pool=a.port_pool(port_pool),
+            socks_no_wait=not a.flag("socks_wait_client", socks_wait_client, default=True),
+            fast_open=a.flag("fast_open", fast_open),
+            connector_wait=5.0
+            if connector_wait_provider is None
+            else seconds(connector_wait_provider, "connector_wait_provider"),
+            connect_timeout=self._connect_timeout,
+            upstream=a.upstream(upstream_proxy, upstream_username, upstream_password),
+            dns_prefer_ipv4=a.flag("dns_prefer_ipv4", dns_prefer_ipv4),
+            api_keys=a.api_keys(api_key, api_keys),
+            state_file=a.path("state_file", state_file),
+            dial_rules=access_rules("dial_access_control", dial_access_control, block_private=private),
+            entry_rules=access_rules("entry_access_control", entry_access_control, block_private=private),
+            limits=Limits(idle=a.time("channel_timeout", channel_timeout)),
+        )
+        super().__init__(lambda _former: make(), "server", a.logger(logger))
+
+    def _readiness(self, timeout: float | None) -> Callable[[ServerRole], None]:
+        return _is_ready
+
+    def _open(self) -> None:
+        self.wait_ready()
+
+    @property
+    def ws_port(self) -> int:
+        """The port for clients, which stays known; 0 where the system chooses it and has not yet."""
+        return self._stay.peek(lambda role: role.port, 0) or self._ws_port
+
+    def _shown(self) -> str:
+        return shown((self._ws_host, self.ws_port))
+
+    # -- tokens. All raise ConfigError for what can't be, ListenError for a port, ClosedError, ForkedError
+
+    def add_forward_token(self, token: str | None = None) -> str:
+        """Lets in clients that use this server's network. Returns the token, made up where none is given.
+
+        Raises ConfigError for one that exists already.
+        """
+        return self.add_forward_token_with_rules(token)
+
+    async def async_add_forward_token(self, token: str | None = None) -> str:
+        """See `add_forward_token`."""
+        return await self.async_add_forward_token_with_rules(token)
+
+    def add_forward_token_with_rules(
+        self, token: str | None = None, rules: Iterable[AccessRule] | None = None
+    ) -> str:
+        """The same; its clients reach only what `rules` allow, and those of the server."""
+        return self._stay.call("add_forward_token", partial(_add, _spec(Kind.FORWARD, token, rules)))
+
+    async def async_add_forward_token_with_rules(
+        self, token: str | None = None, rules: Iterable[AccessRule] | None = None
+    ) -> str:
+        """See `add_forward_token_with_rules`."""
+        return await self._stay.async_call(
+            "add_forward_token", partial(_add, _spec(Kind.FORWARD, token, rules))
+        )
+
+    def add_reverse_token(
+        self,
+        *,
+        token: str | None = None,
+        port: int | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        allow_manage_connector: bool | None = None,
+        rules: Iterable[AccessRule] | None = None,
+    ) -> ReverseTokenResult:
+        """Lets in providers, clients with reverse=True, and opens a port to their network for applications.
+
+        `port` is one of the pool where none is given; `username` and `password` are what applications must give;
+        `rules` say what they reach. With `allow_manage_connector` there is no port: the providers let connectors in
+        by tokens of their own, to what `rules` allow.
+
+        Raises ConfigError for a token that exists already, ListenError for a port that can't be had.
+        """
+        spec = _reverse_spec(token, port, username, password, allow_manage_connector, rules)
+        return self._stay.call("add_reverse_token", partial(_add_reverse, spec))
+
+    async def async_add_reverse_token(
+        self,
+        *,
+        token: str | None = None,
+        port: int | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        allow_manage_connector: bool | None = None,
+        rules: Iterable[AccessRule] | None = None,
+    ) -> ReverseTokenResult:
+        """See `add_reverse_token`."""
+        spec = _reverse_spec(token, port, username, password, allow_manage_connector, rules)
+        return await self._stay.async_call("add_reverse_token", partial(_add_reverse, spec))
+
+    def add_connector_token(self, connector_token: str | None, reverse_token: str) -> str:
+        """Lets in connectors, clients that use the network of this reverse token's providers. Returns the token.
+
+        Raises ConfigError for one that exists already, or a reverse token that does not.
+        """
+        return self.add_connector_token_with_rules(connector_token, reverse_token)
+
+    async def async_add_connector_token(self, connector_token: str | None, reverse_token: str) -> str:
+        """See `add_connector_token`."""
+        return await self.async_add_connector_token_with_rules(connector_token, reverse_token)
+
+    def add_connector_token_with_rules(
+        self,
+        connector_token: str | None,
+        reverse_token: str,
+        rules: Iterable[AccessRule] | None = None,
+    ) -> str:
+        """The same; they reach only what `rules` allow."""
+        return self._stay.call(
+            "add_connector_token", partial(_add, _connector_spec(connector_token, reverse_token, rules))
+        )
+
+    async def async_add_connector_token_with_rules(
+        self,
+        connector_token: str | None,
+        reverse_token: str,
+        rules: Iterable[AccessRule] | None = None,
+    ) -> str:
+        """See `add_connector_token_with_rules`."""
+        spec = _connector_spec(connector_token, reverse_token, rules)
+        return await self._stay.async_call("add_connector_token", partial(_add, spec))
+
+    def remove_token(self, token: str) -> bool:
+        """Ends all that this token let in, its connector tokens too. Returns whether there was one."""
+        return self._stay.call("remove_token", partial(_remove, a.required("token", token)))
+
+    async def async_remove_token(self, token: str) -> bool:
+        """See `remove_token`."""
+        return await self._stay.async_call("remove_token", partial(_remove, a.required("token", token)))
+
+    # -- numbers
+
+    def get_client_count(self) -> int:
+        """Clients that are connected now, of all kinds; one with many links is one."""
+        return self._stay.ask(lambda role: role.clients(None), 0)
+
+    def has_clients(self) -> bool:
+        """Whether there is any."""
+        return self.get_client_count() > 0
+
+    def get_token_client_count(self, token: str) -> int:
+        """The same with one token; 0 for one that there is not."""
+        found = a.required("token", token)
+        return self._stay.ask(lambda role: role.clients(found), 0)
+
+    def get_connector_wait_count(self, token: str) -> int:
+        """Connections of connectors that wait for a provider of this reverse token."""
+        found = a.required("token", token)
+        return self._stay.ask(lambda role: role.waiting(found), 0)
+
+    def stats(self) -> ServerStats:
+        """What this server has done so far; after `close`, at its end."""
+        return self._stay.ask(lambda role: server_stats(role.figures(), role.clients(None)), ServerStats())
+
+    # -- connections
+
+    def create_connection(
+        self,
+        address: tuple[str, int],
+        timeout: Duration | None = DEFAULT_TIMEOUT,
+        source_address: None = None,
+        *,
+        token: str,
+    ) -> socket.socket:
+        """A connection to (host, port) of the network of this reverse token's providers; see Client's.
+
+        It waits a moment for a provider where there is none. Raises ConfigError for a token that is no reverse token.
+        """
+        limit = limit_of(timeout, source_address)
+        deed = partial(_dial, a.required("token", token), a.address(address))
+        with target_errors():
+            return open_socket(self._stay.call(CONNECTION, deed, self._within(limit), undo), limit)
+
+    async def async_create_connection(
+        self, address: tuple[str, int], timeout: Duration | None = None, *, token: str
+    ) -> socket.socket:
+        """The same for asyncio: the socket does not block."""
+        limit = limit_of(timeout)
+        deed = partial(_dial, a.required("token", token), a.address(address))
+        with target_errors():
+            return open_socket(await self._stay.async_call(CONNECTION, deed, self._within(limit), undo), 0)
+
+    def _within(self, limit: float | None) -> float:
+        """A limit that is never reached where all that is waited for keeps its own."""
+        return self._connect_timeout + WAITS if limit is None else limit
+
+
+def _is_ready(role: ServerRole) -> None:
+    """It listens from its start on."""
+
+
+def _add(spec: TokenSpec, role: ServerRole) -> str:
+    role.add(spec)
+    return spec.token
+
+
+def _add_reverse(spec: TokenSpec, role: ServerRole) -> ReverseTokenResult:
+    return ReverseTokenResult(_add(spec, role), role.port_of(spec.token) or NO_PORT)
+
+
+def _remove(token: str, role: ServerRole) -> bool:
+    return role.remove(token)
+
+
+def _dial(token: str, address: tuple[str, int], role: ServerRole) -> int:
+    return role.dial(token, *address, None)
+
+
+def _spec(
+    kind: Kind, token: str | None, rules: Iterable[AccessRule] | None, reverse_token: str = ""
+) -> TokenSpec:
+    """With a token that is made up where none is given."""
+    return TokenSpec(
+        kind,
+        a.secret("token", token, v.CONNECTOR_TOKEN) or secrets.token_hex(16),
+        reverse_token=reverse_token,
+        rules=access_rules("rules", rules),
+    )
+
+
+def _connector_spec(token: str | None, reverse_token: str, rules: Iterable[AccessRule] | None) -> TokenSpec:
+    return _spec(Kind.CONNECTOR, token, rules, a.required("reverse_token", reverse_token))
+
+
+def _reverse_spec(
+    token: str | None,
+    port: int | None,
+    username: str | None,
+    password: str | None,
+    allow_manage_connector: bool | None,
+    rules: Iterable[AccessRule] | None,
+) -> TokenSpec:
+    user, word = a.login("username", username, "password", password)
+    asked = a.number("port", port, v.PORT, 0)
+    if not a.flag("allow_manage_connector", allow_manage_connector):
+        return replace(_spec(Kind.REVERSE, token, rules), port=asked, username=user, password=word)
+    if asked or user:
+        log.warning("add_reverse_token: with allow_manage_connector there is no port, nor a login for it")
+    return _spec(Kind.AUTONOMY, token, rules)
+
+
+def _certificate(cert: a.Path | None, key: a.Path | None, client_ca: a.Path | None) -> Certificate | None:
+    files = a.path("tls_cert", cert), a.path("tls_key", key)
+    a.pair("tls_cert", files[0], "tls_key", files[1])
+    authorities = a.path("tls_client_ca", client_ca)
+    if authorities and not all(files):
+        raise ConfigError("tls_client_ca: has no effect without tls_cert and tls_key")
+    return Certificate(*files, authorities) if all(files) else None

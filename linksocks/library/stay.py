@@ -1,0 +1,310 @@
+"""A tunnel's stay in a home: what is left of a Server or Client when nobody holds it any more, and who ends it then.
+
+A stay enters its home with the first call that needs one, makes the role there and starts it. From then on:
+
+============== ============================== ===================================================================
+state          calls that need the role       next
+============== ============================== ===================================================================
+not begun      begin it                       running; where it can't start they say why, and nothing has begun
+running        are answered by it             ended, when the role gives up by itself
+ended          raise what ended it            running, by `ready` alone: it makes another role
+closed         raise ClosedError              -
+============== ============================== ===================================================================
+
+Nothing here refers to the Server or Client, so one that nobody holds is collected, and its finalizer calls `abandon`.
+All that is told to the role, and about it, is in the home's hub, in a context that names the tunnel's logger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Final, Generic, Protocol, TypeVar
+
+import gevent
+from gevent.lock import BoundedSemaphore
+from greenlet import greenlet
+
+from linksocks.embed import Home, enter
+from linksocks.errors import ClosedError, DeadlineError, ForkedError, LinkSocksError
+from linksocks.library.events import Broadcast
+from linksocks.library.records import share_with
+from linksocks.net.greenlets import Greenlet, give_way, spawn
+from linksocks.tunnel.events import Observers
+
+ANSWER: Final = 10.0
+"""Seconds for what needs no peer: a hub that takes longer is held up by the program itself."""
+
+_END: Final = 20.0
+"""Seconds for the end of a role beyond its grace; nearly all need one turn of the hub."""
+
+_T = TypeVar("_T")
+
+log = logging.getLogger("linksocks.library")
+
+
+class Role(Protocol):
+    """A server or a client, as its settings describe it."""
+
+    @property
+    def observers(self) -> Observers: ...
+
+    def start(self) -> None: ...
+    def wait(self) -> None: ...
+    def stop(self, grace: float) -> None: ...
+
+
+_R = TypeVar("_R", bound=Role)
+
+
+class Stay(Generic[_R]):
+    """Of the roles that `make` gives, each for the one before it, if there was one; `noun` is what the tunnel is."""
+
+    def __init__(self, make: Callable[[_R | None], _R], noun: str, logger: logging.Logger | None) -> None:
+        self._make = make
+        self._noun = noun
+        self._logger = logger
+        self.broadcast = Broadcast()
+        """Of the roles' events."""
+        self._lock = threading.Lock()  # guards the two that follow; held for moments
+        self._home: Home | None = None  # from the first call that needs it
+        self._closed = False
+        # What follows is the hub's.
+        self._turn = BoundedSemaphore()  # one begins a role
+        self._role: _R | None = None  # also one that has ended, until another begins
+        self._watcher: Greenlet | None = None  # of the role
+        self._cause: Exception | None = None  # of the role's end
+        self._calls: set[greenlet] = set()  # who calls
+        self._ending: Greenlet | None = None
+        self._over = False
+
+    # -- from any thread. All but `ask` raise ClosedError, ForkedError, what `deed` raises, and DeadlineError when `what`
+    # was not done in `timeout` seconds
+
+    def call(
+        self,
+        what: str,
+        deed: Callable[[_R], _T],
+        timeout: float | None = ANSWER,
+        undo: Callable[[_T], object] | None = None,
+    ) -> _T:
+        """What `deed` makes of the role. `undo` gets a result that came too late for the caller."""
+        run: Callable[..., _T] = _named(what, self._do)
+        return self._enter().call(run, deed, timeout=timeout, undo=undo)
+
+    async def async_call(
+        self,
+        what: str,
+        deed: Callable[[_R], _T],
+        timeout: float | None = ANSWER,
+        undo: Callable[[_T], object] | None = None,
+    ) -> _T:
+        """The same in asyncio."""
+        run: Callable[..., _T] = _named(what, self._do)
+        return await self._enter().async_call(run, deed, timeout=timeout, undo=undo)
+
+    def ready(self, deed: Callable[[_R], None], timeout: float | None) -> None:
+        """The same where `deed` waits until the role is ready: one that has ended is followed by another."""
+        self._enter().call(_named("wait_ready", self._do_anew), deed, timeout=timeout)
+
+    async def async_ready(self, deed: Callable[[_R], None], timeout: float | None) -> None:
+        """The same in asyncio."""
+        await self._enter().async_call(_named("wait_ready", self._do_anew), deed, timeout=timeout)
+
+    def ask(self, question: Callable[[_R], _T], otherwise: _T) -> _T:
+        """What a role says of itself, also when it has ended, or `otherwise` before the first. Raises ForkedError."""
+        home = self._home
+        if home is not None and not self._over:
+            try:
+                run: Callable[..., _T] = _named("a question", self.peek)
+                return home.call(run, question, otherwise, timeout=ANSWER)
+            except ClosedError:  # meanwhile
+                pass
+        return self.peek(question, otherwise)
+
+    def peek(self, question: Callable[[_R], _T], otherwise: _T) -> _T:
+        """The same of what a role has as a plain value, which any thread may read. Raises nothing."""
+        return otherwise if self._role is None else question(self._role)
+
+    @property
+    def state(self) -> str:
+        """In a word or two, as in the table above."""
+        if self._closed:
+            return "closed"
+        if self._role is None:
+            return "not begun"
+        return "running" if self._cause is None else "ended"
+
+    # -- the end, from any thread
+
+    def close(self, grace: float) -> None:
+        """Ends it, with `grace` seconds for its connections, and leaves the home. Who comes later waits as well."""
+        home = self._shut()
+        if home is None:
+            return
+        try:
+            with self._told(grace):
+                home.call(self._end, grace, timeout=grace + _END)
+        except BaseException:  # the caller was interrupted
+            home.post(self._end_and_leave, home)
+            raise
+        home.leave()
+
+    async def async_close(self, grace: float) -> None:
+        """The same in asyncio."""
+        home = self._shut()
+        if home is None:
+            return
+        try:
+            with self._told(grace):
+                await home.async_call(self._end, grace, timeout=grace + _END)
+        except BaseException:
+            home.post(self._end_and_leave, home)
+            raise
+        await asyncio.to_thread(home.leave)  # it may wait
+
+    def abandon(self) -> None:
+        """Ends it without waiting: for finalizers, and where a wait was given up."""
+        home = self._shut()
+        if home is not None:
+            home.post(self._end_and_leave, home)
+
+    def _shut(self) -> Home | None:
+        with self._lock:
+            self._closed = True
+        if self._home is None:
+            self.broadcast.end()
+        return self._home
+
+    @contextmanager
+    def _told(self, grace: float) -> Iterator[None]:
+        """An end that can't be is no error of who wants one."""
+        try:
+            yield
+        except DeadlineError:
+            log.warning("the %s has not ended in %g s", self._noun, grace + _END)
+        except (ClosedError, ForkedError):  # ended already, or another process's
+            pass
+
+    # -- the home
+
+    def _enter(self) -> Home:
+        """Raises ClosedError."""
+        self._check_open()
+        if self._home is not None:
+            return self._home
+        home = enter()
+        with self._lock:
+            if self._home is None and not self._closed:
+                self._home = home
+                home.hold(self._end_at_exit)
+                return home
+        home.leave()  # another thread was faster
+        return self._enter()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError(f"this {self._noun} was closed: make another one")
+
+    # -- in the hub
+
+    @contextmanager
+    def _call(self) -> Iterator[None]:
+        """Whoever is inside when the stay ends gets ClosedError there: it may be the program's own greenlet."""
+        self._check_open()
+        share_with(self._logger)
+        current = gevent.getcurrent()
+        self._calls.add(current)
+        try:
+            yield
+        finally:
+            self._calls.discard(current)
+
+    def _do(self, deed: Callable[[_R], _T]) -> _T:
+        with self._call():
+            return deed(self._running())
+
+    def _do_anew(self, deed: Callable[[_R], None]) -> None:
+        with self._call():
+            with self._turn:
+                if self._cause is not None:
+                    self._await_watcher()
+                    self._role, self._cause = self._begun(self._role), None
+            try:
+                deed(self._running())
+            except (ClosedError, DeadlineError):
+                raise
+            except LinkSocksError:
+                self._await_watcher()  # it has ended: when we say so, its port is free
+                raise
+
+    def _running(self) -> _R:
+        with self._turn:
+            if self._cause is not None:
+                raise self._cause
+            if self._role is None:
+                self._role = self._begun(None)
+            return self._role
+
+    def _begun(self, former: _R | None) -> _R:
+        role = self._make(former)
+        role.observers.add(self.broadcast.tell)
+        try:
+            role.start()
+        except BaseException:
+            role.stop(0)
+            raise
+        self._watcher = spawn(f"watch of a {self._noun}", self._watch, role)
+        return role
+
+    def _watch(self, role: _R) -> None:
+        try:
+            role.wait()
+        except Exception as error:  # noqa: BLE001 - a bug has ended it as well
+            self._cause = error
+            role.stop(0)
+
+    def _await_watcher(self) -> None:
+        if self._watcher is not None:
+            self._watcher.join(_END)
+
+    def _end(self, grace: float) -> None:
+        """Once; who comes later waits for it. That a caller goes does not stop it."""
+        if self._ending is None:
+            self._ending = spawn(f"end of a {self._noun}", self._stop, grace)
+        self._ending.join()
+
+    def _stop(self, grace: float) -> None:
+        share_with(self._logger)
+        for caller in list(self._calls):
+            gevent.get_hub().loop.run_callback(self._expel, caller)
+        give_way()
+        if self._role is not None:
+            self._role.stop(grace)
+        self._await_watcher()
+        self._over = True
+        self.broadcast.end()
+
+    def _expel(self, caller: greenlet) -> None:
+        """In a callback, so that nobody else runs between the look and the throw."""
+        if caller in self._calls:
+            caller.throw(ClosedError(f"this {self._noun} was closed meanwhile"))
+
+    def _end_at_exit(self) -> None:
+        self._closed = True
+        self._end(0)
+
+    def _end_and_leave(self, home: Home) -> None:
+        self._end(0)
+        home.leave()
+
+
+def _named(what: str, run: Callable[..., _T]) -> Callable[..., _T]:
+    """The same function; `what` is its name in a DeadlineError."""
+    named = partial(run)
+    named.__dict__["__qualname__"] = what
+    return named
