@@ -131,11 +131,12 @@ class Links:
         farewell()
         for link in links:
             link.drained(until(deadline))
+        side.stop()  # while the server can be told which streams are broken
+        for link in links:
             link.close(CloseCode.GOING_AWAY, "the client is stopping")
         if links:
             gevent.joinall(self._greenlets, timeout=_FAREWELL)
         gevent.killall(self._greenlets)
-        side.stop()
         if not self._outcome.ready():
             self._outcome.set(None)
 

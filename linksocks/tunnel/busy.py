@@ -62,17 +62,21 @@ class Busy:
         deadline = time.monotonic() + max(grace, delivery)
         gevent.joinall(list(self._relays), timeout=grace)
         # Idle is who was so at two looks: between two parts of a stream a socket looks idle for a moment.
-        before, now = set[Greenlet](), self._leaving()
+        before, now = set[Greenlet](), self._hurried()
         while (before or now) and (left := until(deadline)):
             gevent.joinall(list(before | now), timeout=min(left, _LOOK))
-            before, now = now, self._leaving()
+            before, now = now, self._hurried()
 
     def kill(self) -> None:
         """Ends all; their channels break."""
         gevent.killall(list(self._relays))
 
-    def _leaving(self) -> set[Greenlet]:
-        return {each for each, relay in self._relays.items() if relay is not None and relay.leaving}
+    def _hurried(self) -> set[Greenlet]:
+        """Those that are on their way out, and know that it is time."""
+        leaving = {each: relay for each, relay in self._relays.items() if relay is not None and relay.leaving}
+        for relay in leaving.values():
+            relay.hurry()
+        return set(leaving)
 
     def _forget(self, greenlet: Greenlet) -> None:
         self._relays.pop(greenlet, None)

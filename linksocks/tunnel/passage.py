@@ -18,8 +18,10 @@ from linksocks.tunnel.outbound import CONNECT_TIMEOUT
 _WAY: Final = 5.0
 """Seconds for a request's way to the other end and its answer's way back, beside the dial."""
 
-ANSWER_TIMEOUT: Final = CONNECT_TIMEOUT + _WAY
-"""Seconds for an answer where the other end has the usual time to dial (PROTOCOL section 3.2)."""
+
+def answer_timeout(connect_timeout: float) -> float:
+    """Seconds for an answer where the other end has that many for its dial (PROTOCOL section 3.2)."""
+    return connect_timeout + _WAY
 
 
 class Passage:
@@ -35,7 +37,7 @@ class Passage:
         connect_timeout: float = CONNECT_TIMEOUT,
     ) -> None:
         self.gate = gate
-        self.answer_timeout = connect_timeout + _WAY
+        self.answer_timeout = answer_timeout(connect_timeout)
         """Seconds to wait for an answer."""
         self.busy = Busy()
         self._pick_link = pick_link

@@ -74,6 +74,7 @@ class Relay:
         self._refused = False  # the socket said more than the channel takes
         self._unwritable = ""  # why the socket takes no more
         self._written = Event()  # the incoming direction has ended and is out, or the channel is broken
+        self._hurried = Event()  # nobody waits for an answer any more
 
     @property
     def wanted(self) -> bool:
@@ -86,6 +87,10 @@ class Relay:
         return self._end is not None or (
             self._sock is not None and (not self._reading or has_news(self._sock))
         )
+
+    def hurry(self) -> None:
+        """This side is about to leave: an application's end is kept back no longer."""
+        self._hurried.set()
 
     def run(self, sock: socket.socket, early: bytes = b"") -> None:
         """Relays until both directions have ended, then closes `sock`. `early` was read from it already."""
@@ -149,7 +154,7 @@ class Relay:
     def _await_answer(self) -> None:
         """See UNANSWERED; any byte that moves meanwhile gives the peer as long again."""
         before = None
-        while not self._written.wait(UNANSWERED):
+        while not gevent.wait([self._written, self._hurried], timeout=UNANSWERED, count=1):
             if before == (before := self._channel.activity()):
                 self._break(f"the answer did not end in {UNANSWERED:g} s")
 

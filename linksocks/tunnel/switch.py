@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from typing import cast
 from weakref import WeakSet
@@ -39,16 +40,18 @@ import gevent
 from gevent.event import Event
 
 from linksocks.errors import Cause, ChannelError, DialError
-from linksocks.net.greenlets import Greenlet, Group, name_current, spawn
+from linksocks.net.greenlets import Greenlet, Group, name_current, spawn, until
 from linksocks.net.sockets import shown
 from linksocks.tunnel.backlog import Backlog
+from linksocks.tunnel.busy import DELIVERY
 from linksocks.tunnel.channel import Channel, End
 from linksocks.tunnel.datagrams import DatagramChannel
 from linksocks.tunnel.datagrams import join as join_datagrams
 from linksocks.tunnel.gate import Gate
 from linksocks.tunnel.limits import MAX_RELAYS
 from linksocks.tunnel.link import Link
-from linksocks.tunnel.passage import ANSWER_TIMEOUT
+from linksocks.tunnel.outbound import CONNECT_TIMEOUT
+from linksocks.tunnel.passage import answer_timeout
 from linksocks.tunnel.relay import STALLED, UNANSWERED
 from linksocks.wire.mask import Buffer
 from linksocks.wire.messages import Connect
@@ -64,7 +67,7 @@ class Switch:
 
     def __init__(self, pick_link: Callable[[], Link], connect_timeout: float = CONNECT_TIMEOUT) -> None:
         self._pick_link = pick_link
-        self._answer_timeout = connect_timeout + WAY
+        self._answer_timeout = answer_timeout(connect_timeout)
         self._openings = Group()
         self._pairs: set[_Pair] = set()
         self._associations: WeakSet[DatagramChannel] = WeakSet()  # those that connectors asked for
@@ -140,12 +143,8 @@ class Switch:
         self._draining = True
         deadline = time.monotonic() + max(grace, delivery)
         self._empty.wait(grace)
-        while (leaving := self._leaving()) and (left := until(deadline)):
-            gevent.wait(leaving, left, count=1)
-
-    def _leaving(self) -> list[Event]:
-        """What is set when pairs have ended of which one side has said its last."""
-        return [event for pair in self._pairs for event in pair.to_end]
+        while (leaving := [pair.gone for pair in self._pairs if pair.leaving]) and (left := until(deadline)):
+            gevent.wait(leaving, left)
 
     def stop(self) -> None:
         """Ends all pairs and associations; their channels break."""
@@ -165,13 +164,16 @@ class _Pair:
         self.asked = asked
         self._opened: Channel | None = None
         self._request = _Way(asked, patient=True)
+        self._answer: _Way | None = None
         self._forget = forget
+        self.gone = Event()
+        """Set when both channels have ended."""
         asked.gone.rawlink(self._on_gone)
 
     def open(self, link: Link, host: str, port: int, timeout: float) -> None:
         """Opens a channel in `link`, and joins both. Raises DialError."""
         opened = self._opened = link.open()
-        answer = _Way(opened, patient=False)
+        answer = self._answer = _Way(opened, patient=False)
         opened.gone.rawlink(self._on_gone)
         opened.begin(host, port)
         self._request.start(opened)
@@ -182,12 +184,9 @@ class _Pair:
             answer.start(self.asked)
 
     @property
-    def to_end(self) -> list[Event]:
-        """What is still to be set when one side has said its last; empty while nobody has."""
-        channels = [self.asked] if self._opened is None else [self.asked, self._opened]
-        if not any(way.ended for way in self._ways):
-            return []
-        return [channel.gone for channel in channels if not channel.gone.is_set()]
+    def leaving(self) -> bool:
+        """One side has said its last, or more than has been passed on: it may have closed behind that."""
+        return self._request.leaving or (self._answer is not None and self._answer.leaving)
 
     def abort(self, reason: str) -> None:
         """Breaks both channels."""
@@ -200,6 +199,7 @@ class _Pair:
             self.opening.kill(block=False)
             if self._opened is None or self._opened.gone.is_set():
                 self._forget(self)
+                self.gone.set()
 
 
 class _Way:
@@ -218,6 +218,11 @@ class _Way:
         self._watch: Greenlet | None = None
         self._end: End | None = None
         self._broken = ""
+
+    @property
+    def leaving(self) -> bool:
+        """Its source has ended, or said more than has been passed on."""
+        return self._end is not None or bool(self._backlog)
 
     def start(self, other: Channel) -> None:
         """From now on everything goes to `other`."""

@@ -16,6 +16,7 @@ from linksocks.client.keeper import Persistence
 from linksocks.client.links import Links
 from linksocks.errors import AuthError, DialError, LinkClosed, LinkError
 from linksocks.net.websocket import WebSocket
+from linksocks.tunnel.busy import DELIVERY
 from linksocks.tunnel.events import Observers
 from linksocks.tunnel.link import Link
 from linksocks.tunnel.terms import Terms
@@ -60,8 +61,8 @@ class Connections:
     def __init__(self, harbour: Harbour) -> None:
         self.told = harbour.told
 
-    def drain(self, timeout: float) -> None:
-        self.told.append(f"drain {timeout:g}")
+    def drain(self, grace: float, delivery: float = DELIVERY) -> None:
+        self.told.append(f"drain {grace:g}")
 
     def stop(self) -> None:
         self.told.append("stop")
@@ -186,5 +187,5 @@ class TestEnd:
             harbour.hands[0].leave()
             stopping.get()
             waiting.get()
-            assert harbour.told == ["up", "drain 3", "farewell", "down", "stop"]
+            assert harbour.told == ["up", "drain 3", "farewell", "stop", "down"]
             assert not links.live

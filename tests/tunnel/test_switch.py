@@ -12,6 +12,7 @@ from gevent import socket
 from gevent.event import Event
 
 from linksocks.errors import Cause, DialError
+from linksocks.tunnel import passage as passages
 from linksocks.tunnel import switch as switches
 from linksocks.tunnel.link import Link
 from linksocks.tunnel.switch import Switch
@@ -128,7 +129,7 @@ class TestOpening:
     def test_a_provider_that_does_not_answer(
         self, kinds: tuple[str, str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(switches, "ANSWER_TIMEOUT", 0.05)
+        monkeypatch.setattr(passages, "_WAY", 0.05 - passages.CONNECT_TIMEOUT)
         with between(kinds) as it:
             it.ask()
             answer = it.connector.expect(m.ConnectResponse)
