@@ -119,7 +119,7 @@ class Call(Generic[_T]):
         error = self._error
         assert error is not None
         try:
-            raise _for_one(error)
+            raise for_one(error)
         finally:
             del error, self  # else the traceback would hold itself
 
@@ -134,7 +134,7 @@ def name_of(run: Callable[..., object]) -> str:
     return getattr(run, "__qualname__", None) or type(run).__name__
 
 
-def _for_one(error: BaseException) -> BaseException:
+def for_one(error: BaseException) -> BaseException:
     """A copy of an error of ours: many may wait for what ends a role, and each raises it with its own traceback."""
     if not isinstance(error, LinkSocksError):
         return error

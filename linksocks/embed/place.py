@@ -12,7 +12,7 @@ import gevent
 from gevent.hub import Hub
 from greenlet import greenlet
 
-from linksocks.embed.call import Call, late
+from linksocks.embed.call import Call, for_one, late
 from linksocks.embed.waiters import TaskWaiter, current_hub, new_waiter
 from linksocks.errors import ClosedError, LinkSocksError
 from linksocks.net.greenlets import Group
@@ -154,15 +154,22 @@ class Place:
         guest = gevent.getcurrent()
         self._guests.append(guest)
         limit = gevent.Timeout.start_new(timeout)
+        failure: BaseException
         try:
             return self._context().run(run, *args)
         except gevent.Timeout as error:
             if error is not limit or timeout is None:
                 raise
-            raise late(run, timeout) from error
+            failure = late(run, timeout)
+        except LinkSocksError as error:
+            failure = for_one(error)
         finally:
             limit.close()
             self._guests.remove(guest)
+        try:
+            raise failure
+        finally:
+            del failure  # see Call.result
 
 
 def _greenlets_of(place: Place) -> Iterator[gevent.Greenlet[..., Any]]:

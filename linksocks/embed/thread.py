@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,9 @@ from linksocks.net.greenlets import give_way
 from linksocks.net.hub import log_failures
 
 _NAME: Final = "linksocks"
+
+_DESCRIPTORS: Final = 3
+"""For epoll, and for waking it: an eventfd, or a pipe."""
 
 
 class HubThread:
@@ -76,6 +80,7 @@ class HubThread:
             wake()
 
     def _open(self) -> Hub:
+        _require_descriptors()
         hub = gevent.get_hub()
         hub.name = _NAME
         hub.SYSTEM_ERROR = ()  # a greenlet's SystemExit is no reason for the thread to end
@@ -85,6 +90,16 @@ class HubThread:
         give_way()  # the loop opens some at its first round
         self.descriptors = _descriptors(hub)
         return hub
+
+
+def _require_descriptors() -> None:
+    """Raises OSError when there are too few for a hub: libev would try for ever, with a traceback each time."""
+    probes: list[int] = []
+    try:
+        probes.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(_DESCRIPTORS))
+    finally:
+        for probe in probes:
+            os.close(probe)
 
 
 def _destroy(hub: Hub) -> None:

@@ -88,7 +88,7 @@ def test_an_error_that_many_wait_for_is_each_ones_own(home: Home, caller: Caller
     caught = []
     for _ in range(2):
         with pytest.raises(LinkSocksError) as info:
-            callers.thread(home, fail, timeout=PATIENCE)
+            caller(home, fail, timeout=PATIENCE)
         caught.append(info.value)
     one, other = caught
     assert one is not other
