@@ -39,10 +39,11 @@ class Autonomy(Grant):
     client = "provider"
     reverse = True
 
-    def __init__(self, tokens: TokenTable, connector_wait: float, gate: Gate) -> None:
+    def __init__(self, tokens: TokenTable, gather: Callable[[], Group], gate: Gate) -> None:
+        """`gather` makes a group for a provider."""
         self.gate = gate
         self._tokens = tokens
-        self._connector_wait = connector_wait
+        self._gather = gather
         self._providers: dict[bytes, _Provider] = {}
 
     @property
@@ -55,8 +56,8 @@ class Autonomy(Grant):
         """See Grant."""
         provider = self._providers.get(instance)
         if provider is None:
-            group = Group(self._connector_wait)
-            provider = self._providers[instance] = _Provider(self, self._tokens, group, self._give_up)
+            provider = _Provider(self, self._tokens, self._gather(), self._give_up)
+            self._providers[instance] = provider
         provider.stay()
         link = make(NOBODY, provider.group, provider.manage)
         try:
@@ -71,9 +72,10 @@ class Autonomy(Grant):
         at_once(*(partial(each.group.switch.drain, grace) for each in self._providers.values()))
 
     def stop(self) -> None:
-        """See Grant."""
-        for instance in list(self._providers):
-            self._forget(instance)
+        """See Grant. Their connector tokens are not ended here: they are this token's children."""
+        providers, self._providers = self._providers, {}
+        for provider in providers.values():
+            provider.stop()
 
     def _give_up(self, digest: str) -> bool:
         """Whether a token is free again that belonged to a provider which is not there.
@@ -114,10 +116,14 @@ class _Provider:
         else:
             forget()
 
-    def end(self) -> None:
-        """Its tokens go, and whom they let in."""
+    def stop(self) -> None:
+        """Ends its channels."""
         self.stay()
         self.group.switch.stop()
+
+    def end(self) -> None:
+        """Its tokens go, and whom they let in."""
+        self.stop()
         for token in self._own.values():
             self._tokens.remove(token)
         self._own.clear()

@@ -43,7 +43,7 @@ class Grantor:
     def _reverse(self, spec: TokenSpec) -> tuple[Grant, None]:
         grant = Reverse(
             spec,
-            Group(self.connector_wait),
+            self._group(),
             self.ports,
             self._gate(spec),
             fast_open=self.fast_open,
@@ -52,7 +52,7 @@ class Grantor:
         return grant, None
 
     def _autonomy(self, spec: TokenSpec) -> tuple[Grant, None]:
-        return Autonomy(self.tokens, self.connector_wait, self._gate(spec)), None
+        return Autonomy(self.tokens, self._group, self._gate(spec)), None
 
     def _connector(self, spec: TokenSpec) -> tuple[Grant, Grant]:
         owner = self.tokens.get(spec.reverse_fingerprint)
@@ -61,6 +61,9 @@ class Grantor:
         if not isinstance(owner.grant, Reverse):
             raise ConfigError("the providers of this reverse token manage their connectors themselves")
         return Connector(owner.grant.group, self._gate(spec)), owner.grant
+
+    def _group(self) -> Group:
+        return Group(self.connector_wait, self.connect_timeout)
 
     def _gate(self, spec: TokenSpec) -> Gate:
         return Gate(self.resolver, spec.rules, self.entry)

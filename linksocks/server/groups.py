@@ -37,16 +37,16 @@ _LINE: Final = 1024
 
 
 class Group:
-    """`connector_wait`: seconds that a connector's channel waits for a provider."""
+    """`connector_wait`: seconds that a connector's channel waits for a provider, which then has `connect_timeout`."""
 
-    def __init__(self, connector_wait: float) -> None:
+    def __init__(self, connector_wait: float, connect_timeout: float) -> None:
         # With the instance: several links may be one client. The first provider is next.
         self._providers: dict[Link, bytes] = {}
         self._connectors: dict[Link, bytes] = {}
         self._arrived = Event()
         self.waiting = 0
         """How many channels wait for a provider now."""
-        self.switch = Switch(lambda: self.pick(connector_wait))
+        self.switch = Switch(lambda: self.pick(connector_wait), connect_timeout)
 
     @contextmanager
     def provider(self, link: Link, instance: bytes) -> Iterator[None]:

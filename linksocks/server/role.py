@@ -35,6 +35,7 @@ from linksocks.server.specs import TokenSpec
 from linksocks.server.tokens import Grant, Token, TokenTable
 from linksocks.server.web import create_app
 from linksocks.tunnel.access import NO_RULES, AccessRules
+from linksocks.tunnel.busy import DELIVERY
 from linksocks.tunnel.events import Observers
 from linksocks.tunnel.gate import Gate
 from linksocks.tunnel.limits import NO_LIMITS, Limits
@@ -298,20 +299,19 @@ class ServerRole:
         at_once(
             partial(self._outbound.drain, grace), *(partial(grant.drain, grace) for grant in self._grants())
         )
-        for link in self._clients.links:
-            link.drained(until(deadline))
+        at_once(*(partial(link.drained, until(deadline), DELIVERY) for link in self._clients.links))
 
     def _end(self) -> None:
         """Ends what there is. Who comes second waits for the first, and finds nothing to do."""
         with self._turn:
             if self._stopped.is_set():
                 return
+            for grant in self._grants():
+                grant.stop()
+            self._outbound.stop()  # while clients can be told which streams are broken
             for link in self._clients.links:
                 link.close(CloseCode.GOING_AWAY, "the server is stopping")
             self._clients.await_nobody(_FAREWELL)
-            for grant in self._grants():
-                grant.stop()
-            self._outbound.stop()
             if self._http is not None:
                 self._http.stop(timeout=0)
             self.pages.stop()

@@ -189,7 +189,8 @@ class TestStop:
             websocket.finish()
             stopping.get()
 
-    def test_the_last_bytes_of_an_upload_reach_their_target(self) -> None:
+    @pytest.mark.parametrize("grace", [0, PATIENCE])
+    def test_the_last_bytes_of_an_upload_reach_their_target(self, grace: float) -> None:
         """The channel has ended, both ends are done with it, and the target has yet to read."""
         size = 10_000_000  # more than the kernel holds
         with Target(receive_buffer=4096) as target, running(server_role(buffer_size=2 * size)) as server:
@@ -204,7 +205,7 @@ class TestStop:
                 websocket.send(pack(m.Connect(A, resume=True)))
                 assert answer(websocket) == m.Disconnect(A, "channel expired")  # so all is there
                 leaving = gevent.spawn(closed, websocket)
-                stopping = gevent.spawn(server.stop, PATIENCE)
+                stopping = gevent.spawn(server.stop, grace)
                 stopping.join(0.3)  # it must not end here, however long
                 data, whole = read_to_end(conn)
                 assert (len(data), whole) == (size, True)

@@ -19,10 +19,13 @@ from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.wire import messages as m
 from linksocks.wire.auth import token_hash
+from linksocks.wire.extensions import HEADER, Extensions
 from tests.support.hands import Hand
 
 TOKEN = "a-token-of-the-tests"
 BUFFER = 1024 * 1024
+
+FOREIGN = Extensions()
 
 _Role = TypeVar("_Role", ServerRole, ClientRole, ProviderRole)
 
@@ -75,13 +78,19 @@ def _divided(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 @contextmanager
 def by_hand(
-    server: ServerRole, token: str = TOKEN, *, reverse: bool = False, instance: bytes = b"i" * 16
+    server: ServerRole,
+    token: str = TOKEN,
+    *,
+    reverse: bool = False,
+    instance: bytes = b"i" * 16,
+    extensions: Extensions = FOREIGN,
 ) -> Iterator[Hand]:
-    """A client that has logged in at `server`, played by hand; it has no extensions."""
+    """A client that has logged in at `server`, played by hand; it offers `extensions`."""
     resolver = Resolver()
     login = f"token={token_hash(token)}&reverse={str(reverse).lower()}&instance={UUID(bytes=instance)}"
     url = f"ws://127.0.0.1:{server.port}/socket?{login}"
-    hand = Hand(connect(url, Handshake(), Direct(resolver), TlsClient(), "server").websocket)
+    handshake = Handshake(headers=[(HEADER, extensions.header())])
+    hand = Hand(connect(url, handshake, Direct(resolver), TlsClient(), "server").websocket)
     try:
         assert hand.next() == m.AuthResponse(True)
         yield hand
