@@ -10,9 +10,10 @@
         session.mount("https://", TunnelAdapter(client))
         print(session.get("https://intranet.example.org/").status_code)
 
-Mounted for "https://" and "http://" it takes all that the session asks for; for "https://intranet.example.org/",
-what begins so. There is no SOCKS port between, and PySocks is not needed. A connection that is not made is a
-`requests.ConnectTimeout` or a `requests.ConnectionError`, as linksocks.contrib.urllib3 says of urllib3's.
+Mounted for "https://" and "http://" it takes all that the session asks for; for "https://intranet.example.org/", what
+begins so. There is no SOCKS port between, and PySocks is not needed. A `linksocks.contrib.urllib3.Lent` goes in place
+of the client. A connection that is not made is a `requests.ConnectTimeout` or a `requests.ConnectionError`, as
+linksocks.contrib.urllib3 says of urllib3's.
 """
 
 from __future__ import annotations

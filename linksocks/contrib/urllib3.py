@@ -8,6 +8,8 @@
     with Client("token", ws_url="wss://proxy.example.org", socks=False) as client, PoolManager(client) as http:
         print(http.request("GET", "https://intranet.example.org/").status)
 
+`Lent(server, token)` in place of the client leads to the network that the providers of a reverse token lend a Server.
+
 Pools, keep-alive, retries, redirects and TLS are urllib3's; names are resolved at the far end of the tunnel. What
 becomes of a connection that is not made:
 
@@ -22,9 +24,12 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import Any, Final, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 from linksocks.errors import ClosedError, ConfigError, ForkedError, LinkSocksError
+
+if TYPE_CHECKING:
+    from linksocks import Server
 
 try:
     import urllib3
@@ -34,15 +39,26 @@ try:
 except ImportError as error:
     raise ImportError("linksocks.contrib.urllib3 needs urllib3: pip install 'urllib3>=2'") from error
 
-__all__ = ["PoolManager", "Way"]
+__all__ = ["Lent", "PoolManager", "Way"]
 
 _MISTAKES: Final = (ClosedError, ForkedError, ConfigError)
 
 
 class Way(Protocol):
-    """What can make connections; a Client can."""
+    """What makes connections; a Client does."""
 
     def create_connection(self, address: tuple[str, int], timeout: float | None = None) -> socket.socket: ...
+
+
+class Lent:
+    """The way to the network that the providers of a reverse token lend `server`."""
+
+    def __init__(self, server: Server, token: str) -> None:
+        self._server = server
+        self._token = token
+
+    def create_connection(self, address: tuple[str, int], timeout: float | None = None) -> socket.socket:
+        return self._server.create_connection(address, timeout, token=self._token)
 
 
 class PoolManager(urllib3.PoolManager):

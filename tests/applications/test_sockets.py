@@ -73,10 +73,11 @@ class TestWhatItIs:
         )
         assert sock.gettimeout() == PATIENCE
 
-    def test_it_has_addresses(self, sock: socket.socket) -> None:
-        names = sock.getsockname(), sock.getpeername()
-        assert [name[0] for name in names] == ["127.0.0.1", "127.0.0.1"]
-        assert names[0][1] != names[1][1]
+    def test_it_has_addresses_of_its_own(self, client: Way) -> None:
+        with both_ends(client) as (near, far):
+            names = near.getsockname(), near.getpeername(), far.getsockname(), far.getpeername()
+        assert {host for host, _ in names} == {"127.0.0.1"}
+        assert len({port for _, port in names}) == 4, "it is connected to the target without a tunnel"
 
     def test_options_can_be_set(self, sock: socket.socket) -> None:
         for level, option in [

@@ -19,11 +19,13 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from linksocks.contrib.urllib3 import PoolManager, Way
+from linksocks import Client, Server
+from linksocks.contrib.urllib3 import Lent, PoolManager, Way
 from linksocks.errors import ConfigError
 from tests.contrib.failing import LATE, MISTAKES, UNMADE, Failing, named
 from tests.support.certificates import Files
 from tests.support.library import Elsewhere
+from tests.support.processes import free_port
 from tests.support.targets import (
     HttpTarget,
     mute_port,
@@ -173,6 +175,19 @@ class TestFailures:
         with PoolManager(way, retries=3) as http, pytest.raises(type(error)):
             http.request("GET", "http://target.example/")
         assert way.calls == 1
+
+
+class TestLent:
+    def test_the_network_of_a_provider(self, target: HttpTarget) -> None:
+        with Server(ws_host="127.0.0.1", ws_port=0) as server:
+            token = server.add_reverse_token(port=free_port()).token
+            with (
+                Client(token, ws_url=f"ws://127.0.0.1:{server.ws_port}", reverse=True) as provider,
+                PoolManager(Lent(server, token), timeout=PATIENCE) as http,
+            ):
+                provider.wait_ready(PATIENCE)
+                assert http.request("GET", target.url("/bytes/1000?seed=1")).data == content(1000)
+                assert provider.stats().connections == 1
 
 
 class TestWhatItRefuses:

@@ -5,9 +5,19 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
 
+from linksocks import Client, Server
 from linksocks.contrib.urllib3 import Way
+
+
+@contextmanager
+def joined() -> Iterator[Client]:
+    """A client with a link to a server, and without a SOCKS port."""
+    with Server(ws_host="127.0.0.1", ws_port=0) as server:
+        url = f"ws://127.0.0.1:{server.ws_port}"
+        with Client(server.add_forward_token(), ws_url=url, socks=False) as client:
+            client.wait_ready(10)
+            yield client
 
 
 class Elsewhere:
@@ -21,9 +31,3 @@ class Elsewhere:
         host, port = address
         self.asked.append((host, port))
         return self._client.create_connection(("127.0.0.1" if ":" not in host else host, port), timeout)
-
-
-@contextmanager
-def joined() -> Iterator[SimpleNamespace]:
-    """A client with a link to a server, and without a SOCKS port."""
-    yield SimpleNamespace(create_connection=socket.create_connection)
