@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from linksocks.client.backoff import FIRST, LAST, Backoff
 
 
@@ -16,6 +18,17 @@ def test_the_spans_double_and_end():
             span = min(2 * FIRST * 2**place, LAST)
             assert span / 2 <= wait <= span
             assert FIRST <= wait <= LAST
+
+
+@pytest.mark.parametrize("first", [0.1, 5.0, 100.0])
+def test_the_first_wait_may_be_chosen(first: float):
+    backoff = Backoff(first)
+    assert backoff.first == first
+    waits = [backoff.next() for _ in range(20)]
+    assert first <= waits[0] <= 2 * first
+    assert all(first <= wait <= max(2 * first, LAST) for wait in waits)
+    backoff.reset()
+    assert first <= backoff.next() <= 2 * first
 
 
 def test_a_success_begins_anew():

@@ -54,6 +54,21 @@ def test_who_waits_for_a_link_ends_the_pause() -> None:
     running.get(timeout=10)
 
 
+def test_the_first_pause_may_be_chosen() -> None:
+    """It may be cut short to the shortest wait, which is an hour here."""
+    tries = Tries(LinkError("nobody there"))
+    kept = Keeper(tries, lambda _: None, lambda *_: None, Persistence(True, False, 3600.0))
+    running = gevent.spawn(kept.run)
+    tries.until(1)
+    gevent.idle()
+    kept.hurry()
+    running.join(0.1)
+    assert tries.count == 1
+    assert kept.failure == "nobody there"
+    kept.stop()
+    running.get(timeout=10)
+
+
 def test_a_stop_ends_the_pause_too() -> None:
     tries = Tries(LinkError("nobody there"))
     kept = keeper(tries)

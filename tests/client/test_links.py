@@ -14,10 +14,11 @@ from linksocks.client import backoff
 from linksocks.client import links as module
 from linksocks.client.keeper import Persistence
 from linksocks.client.links import Links
-from linksocks.errors import AuthError, DialError, LinkClosed, LinkError
+from linksocks.errors import AuthError, ClosedError, DeadlineError, DialError, LinkClosed, LinkError
 from linksocks.net.websocket import WebSocket
 from linksocks.tunnel.busy import DELIVERY
-from linksocks.tunnel.events import Observers
+from linksocks.tunnel.events import Event as RoleEvent
+from linksocks.tunnel.events import LinkDown, LinkUp, Observers
 from linksocks.tunnel.link import Link
 from linksocks.tunnel.terms import Terms
 from tests.support.hands import Hand
@@ -31,6 +32,7 @@ class Harbour:
         self.refusal: list[Exception] = []
         self.hands: list[Hand] = []
         self.told: list[str] = []
+        self.observers = Observers()
         self.change = Event()
 
     def make(self) -> Link:
@@ -71,7 +73,7 @@ class Connections:
 @contextmanager
 def kept(harbour: Harbour, threads: int = 1, *, reconnect: bool = True) -> Iterator[Links]:
     persistence = Persistence(reconnect, False)
-    links = Links(harbour.make, threads, persistence, harbour.up, harbour.down, Observers())
+    links = Links(harbour.make, threads, persistence, harbour.up, harbour.down, harbour.observers)
     links.start()
     try:
         yield links
@@ -130,6 +132,86 @@ class TestPick:
         monkeypatch.setattr(backoff, "FIRST", 1000.0)
         with kept(harbour) as links, pytest.raises(DialError, match=r"no link to the server for 0\.05 s"):
             links.pick()
+
+
+class TestReady:
+    """When a link is ready is for the role to say."""
+
+    def test_all_who_wait_and_who_comes_later(self) -> None:
+        harbour = Harbour()
+        with kept(harbour) as links:
+            waiting = [gevent.spawn(links.wait_ready, None) for _ in range(20)]
+            harbour.until("up")
+            gevent.idle()
+            assert not any(each.ready() for each in waiting)
+            links.ready(links.pick())
+            gevent.joinall(waiting, raise_error=True, timeout=PATIENCE)
+            links.wait_ready(0)
+
+    def test_it_is_asked_anew_when_the_last_link_is_lost(self) -> None:
+        harbour = Harbour()
+        with kept(harbour) as links:
+            harbour.until("up")
+            lost = links.pick()
+            links.ready(lost)
+            harbour.hands[0].leave()
+            harbour.until("up", "down", "up")
+            links.ready(lost)  # too late
+            with pytest.raises(
+                DeadlineError, match=r"not ready in 0\.01 s: lost a link to the server: .*1000"
+            ):
+                links.wait_ready(0.01)
+            links.ready(links.pick())
+            links.wait_ready(0)
+
+    def test_the_last_failure_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(backoff.Backoff, "next", lambda _: 3600.0)
+        harbour = Harbour()
+        harbour.refusal = [LinkError("TCP: connection refused")]
+        with (
+            kept(harbour) as links,
+            pytest.raises(DeadlineError, match=r"not ready in 0\.05 s: TCP: connection"),
+        ):
+            links.wait_ready(0.05)
+
+    @pytest.mark.parametrize("error", [AuthError("wrong token"), ZeroDivisionError()], ids=repr)
+    def test_what_ended_it_is_told_to_everybody(self, error: Exception) -> None:
+        harbour = Harbour()
+        harbour.refusal = [error]
+        with kept(harbour) as links:
+            waiting = [gevent.spawn(failure, links) for _ in range(5)]
+            assert [each.get() for each in waiting] == [error] * 5
+        assert failure(links) is error  # the stop after that is not what ended it
+
+    def test_after_a_stop(self) -> None:
+        harbour = Harbour()
+        with kept(harbour) as links:
+            waiting = gevent.spawn(failure, links)
+            harbour.until("up")
+        assert isinstance(waiting.get(), ClosedError)
+        assert isinstance(failure(links), ClosedError)
+
+
+def failure(links: Links) -> Exception | None:
+    """With what `wait_ready` ends."""
+    try:
+        links.wait_ready(PATIENCE)
+    except Exception as error:  # noqa: BLE001 - whatever it is
+        return error
+    return None
+
+
+def test_observers_hear_of_each_link() -> None:
+    harbour = Harbour()
+    heard: list[RoleEvent] = []
+    harbour.observers.add(heard.append)
+    with kept(harbour) as links:
+        harbour.until("up")
+        harbour.hands[0].leave()
+        harbour.until("up", "down", "up")
+        links.pick()
+    assert heard[:3] == [LinkUp("server"), LinkDown("server", "link closed with code 1000"), LinkUp("server")]
+    assert [type(each) for each in heard[3:]] == [LinkDown]
 
 
 class TestEnd:

@@ -7,7 +7,7 @@ import pytest
 from linksocks.client import partners as module
 from linksocks.client.partners import Partners
 from linksocks.errors import MessageError
-from linksocks.tunnel.events import Observers
+from linksocks.tunnel.events import Event, Observers, PartnersChanged
 from linksocks.wire import messages as m
 from linksocks.wire.codec import parse
 
@@ -56,3 +56,16 @@ def test_without_a_link_there_are_none() -> None:
     say(partners, 3)
     partners.forget()
     assert partners.count == 0
+
+
+def test_observers_hear_of_changes() -> None:
+    heard: list[Event] = []
+    observers = Observers()
+    observers.add(heard.append)
+    partners = Partners("provider", observers)
+    partners.forget()
+    for count in (0, 2, 2, -1, 3):
+        say(partners, count)
+    partners.forget()
+    partners.forget()
+    assert heard == [PartnersChanged(count) for count in (2, 0, 3, 0)]

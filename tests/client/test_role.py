@@ -292,6 +292,25 @@ class TestStop:
             app.close()
             stopping.get()
 
+    @pytest.mark.parametrize("pause", [0.0, 0.005])
+    @pytest.mark.parametrize("own", [False, True], ids=["by the port", "of the program"])
+    def test_what_was_said_before_the_close_arrives_without_grace(
+        self, server: ServerRole, own: bool, pause: float
+    ) -> None:
+        size = 4 * 1024 * 1024
+        with Target(receive_buffer=64 * 1024) as target, running(client_role(server.port)) as client:
+            waiting = gevent.spawn(target.accept)
+            if own:
+                app = socket.socket(fileno=client.dial("127.0.0.1", target.port, PATIENCE))
+            else:
+                client.wait_ready(PATIENCE)
+                app = application(client.socks_port, target.port)
+            reading = gevent.spawn(_read_slowly, waiting.get(), pause)
+            app.sendall(bytes(size))
+            app.close()
+            client.stop(0)
+            assert reading.get() == size
+
     def test_what_does_not_end_in_time_is_reset(self, server: ServerRole) -> None:
         with Target() as target, running(client_role(server.port)) as client:
             app, conn = through(client, target)
@@ -325,6 +344,16 @@ def _bind_small(host: str, port: int) -> socket.socket:
     listener = bind(host, port)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
     return listener
+
+
+def _read_slowly(conn: socket.socket, pause: float) -> int:
+    """How much comes; raises when the end is a reset."""
+    size = 0
+    while data := conn.recv(64 * 1024):
+        size += len(data)
+        gevent.sleep(pause)
+    conn.close()
+    return size
 
 
 def _echo(target: Target) -> None:

@@ -294,6 +294,48 @@ def test_of_a_flood_of_pings_the_latest_is_answered():
         assert len(answers) < 200  # two in a turn
 
 
+# How far away it is
+
+
+@SIDES
+def test_who_is_welcome_is_asked_how_far_away_it_is(client):
+    with pair(client=client, stranger=True) as (websocket, peer):
+        reader = gevent.spawn(ended, websocket)
+        websocket.welcome(1000)
+        ping = peer.read()
+        assert ping.opcode == PING
+        assert ping.payload
+        assert websocket.rtt is None
+        peer.send(PONG, b"")  # unasked, or of an older ping
+        peer.send(PONG, bytes(ping.payload))
+        peer.close()
+        reader.get()
+        assert 0 <= websocket.rtt < PATIENCE
+
+
+def test_each_ping_has_its_own_pong(monkeypatch):
+    monkeypatch.setattr(heartbeat, "PING_INTERVAL", 0.01)
+    with pair() as (websocket, peer):
+        first, second = peer.read(), peer.read()
+        assert first.payload != second.payload
+        peer.send(PONG, bytes(first.payload))  # it might be as late as it likes
+        peer.send(BINARY, b"after")
+        assert websocket.receive() == b"after"
+        assert websocket.rtt is None
+
+
+def test_a_peer_that_never_pongs_is_nowhere(monkeypatch):
+    monkeypatch.setattr(heartbeat, "PING_INTERVAL", 0.01)
+    with pair() as (websocket, peer):
+        websocket.welcome(1000)
+        for _ in range(3):
+            assert peer.read().opcode == PING
+            peer.send(PONG)
+        peer.send(BINARY, b"message")
+        assert websocket.receive() == b"message"
+        assert websocket.rtt is None
+
+
 # Asked whether it is there
 
 
