@@ -1,0 +1,84 @@
+"""Who hears of clients that come and go, and what is said of them."""
+
+from __future__ import annotations
+
+import re
+
+import gevent
+import pytest
+
+from linksocks.server.specs import Kind, TokenSpec
+from linksocks.tunnel.events import Event, LinkDown, LinkUp
+from linksocks.wire import messages as m
+from tests.support.flows import eventually
+from tests.support.roles import TOKEN, by_hand, running, server_role
+
+REVERSE, CONNECTOR = "a-reverse-token", "a-connector-token"
+
+
+@pytest.mark.parametrize(
+    ("token", "role"), [(TOKEN, "forward client"), (REVERSE, "provider"), (CONNECTOR, "connector")]
+)
+def test_a_link_is_told_with_its_client_and_role(token: str, role: str) -> None:
+    server = server_role()
+    server.add(TokenSpec(Kind.REVERSE, REVERSE))
+    server.add(TokenSpec(Kind.CONNECTOR, CONNECTOR, reverse_token=REVERSE))
+    told: list[Event] = []
+    server.observers.add(told.append)
+    with running(server):
+        with by_hand(server, token, reverse=token == REVERSE):
+            eventually(lambda: len(told) == 1)
+            (client,) = server.controls.clients
+            (link,) = client.links
+        eventually(lambda: len(told) == 2)
+    up, down = told
+    assert up == LinkUp(f"{role} {client.id} at {link.name}")
+    assert down == LinkDown(up.name, "link closed with code 1000")
+    assert token not in repr(told)
+    assert re.fullmatch(r"127\.0\.0\.1:\d+", link.name)
+
+
+def test_who_counts_when_told_counts_the_link_while_it_is_there() -> None:
+    server = server_role()
+    counts: list[tuple[type[Event], int]] = []
+    server.observers.add(lambda event: counts.append((type(event), server.clients())))
+    with running(server), by_hand(server) as hand:
+        eventually(lambda: len(counts) == 1)
+        server.remove(TOKEN)
+        assert hand.closed().code == 1008
+        eventually(lambda: len(counts) == 2)
+    assert counts == [(LinkUp, 1), (LinkDown, 0)]
+
+
+def test_who_is_refused_is_no_link() -> None:
+    server = server_role()
+    told: list[Event] = []
+    server.observers.add(told.append)
+    with running(server), pytest.raises(AssertionError), by_hand(server, "wrong"):
+        pass
+    assert not told
+
+
+def test_an_observer_that_fails_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    server = server_role()
+
+    def fail(_event: Event) -> None:
+        raise ValueError("as programs do")
+
+    server.observers.add(fail)
+    with running(server), by_hand(server) as hand:
+        hand.send(m.Connect(b"a" * 16, resume=True))
+        assert hand.expect(m.Disconnect)
+    assert "an observer failed" in caplog.text
+
+
+def test_a_stop_ends_links_for_their_observers() -> None:
+    server = server_role()
+    told: list[Event] = []
+    server.observers.add(told.append)
+    with running(server), by_hand(server) as hand:
+        stopping = gevent.spawn(server.stop, 0)
+        assert hand.closed().code == 1001
+        hand.leave()
+        stopping.get()
+        assert [type(event) for event in told] == [LinkUp, LinkDown]
