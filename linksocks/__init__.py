@@ -51,8 +51,9 @@ if TYPE_CHECKING:
     from linksocks.library.client import Client
     from linksocks.library.records import set_log_level
     from linksocks.library.rules import AccessRule
-    from linksocks.library.server import ReverseTokenResult, Server
+    from linksocks.library.server import Server
     from linksocks.library.stats import ClientStats, ServerStats
+    from linksocks.library.tokens import ReverseTokenResult
     from linksocks.tunnel.events import Event, LinkDown, LinkUp, PartnersChanged
 
 __all__ = [
@@ -101,7 +102,7 @@ _ROOMS = {
     "LinkDown": "tunnel.events",
     "LinkUp": "tunnel.events",
     "PartnersChanged": "tunnel.events",
-    "ReverseTokenResult": "library.server",
+    "ReverseTokenResult": "library.tokens",
     "Server": "library.server",
     "ServerStats": "library.stats",
     "set_log_level": "library.records",

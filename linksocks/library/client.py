@@ -6,7 +6,7 @@ import logging
 import socket
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeVar
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from linksocks.client.role import ClientRole
 from linksocks.client.session import USER_AGENT, Uplink
 from linksocks.errors import ConfigError, ForkedError
 from linksocks.library import arguments as a
-from linksocks.library import direct
+from linksocks.library import deeds, direct
 from linksocks.library.connections import (
     CONNECTION,
     DEFAULT_TIMEOUT,
@@ -26,15 +26,13 @@ from linksocks.library.connections import (
     target_errors,
     undo,
 )
+from linksocks.library.deeds import AnyClient
 from linksocks.library.durations import Duration
 from linksocks.library.rules import AccessRule, access_rules
 from linksocks.library.stats import ClientStats, client_stats
 from linksocks.library.tunnel import Tunnel
 from linksocks.net.sockets import shown
-from linksocks.tunnel.link import Link
 from linksocks.tunnel.outbound import CONNECT_TIMEOUT
-
-_Role: TypeAlias = ClientRole | ProviderRole
 
 _T = TypeVar("_T")
 
@@ -47,7 +45,7 @@ _LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}
 """Where to reach, from this machine, what listens on all addresses."""
 
 
-class Client(Tunnel[_Role]):
+class Client(Tunnel[AnyClient]):
     """A client of a server; all arguments may be left out.
 
     The server:
@@ -218,17 +216,17 @@ class Client(Tunnel[_Role]):
 
         reverse_too, given = self._reverse, self._socks_port  # no `self`: see Stay
         super().__init__(
-            lambda former: provider() if reverse_too else client(socks_port=_port_of(former) or given),
+            lambda former: provider() if reverse_too else client(socks_port=deeds.port_of(former) or given),
             "client",
             a.logger(logger),
         )
 
-    def _readiness(self, timeout: float | None) -> Callable[[_Role], None]:
-        return lambda role: role.wait_ready(timeout)
+    def _readiness(self, timeout: float | None) -> Callable[[AnyClient], None]:
+        return partial(deeds.wait_ready, timeout)
 
     def _open(self) -> None:
         """Without waiting for the server; a port that is in use raises ListenError."""
-        self._stay.call("the start", _begin)
+        self._stay.call("the start", deeds.begin)
 
     def _shown(self) -> str:
         """Without the query of the URL, which may hold a secret."""
@@ -243,7 +241,7 @@ class Client(Tunnel[_Role]):
     def is_connected(self) -> bool:
         """Whether there is a link now."""
         try:
-            return self._stay.ask(lambda role: role.connected, False)
+            return self._stay.tell(lambda role: role.connected, False)
         except ForkedError:
             return False
 
@@ -252,7 +250,7 @@ class Client(Tunnel[_Role]):
         """The port for applications; 0 where the system chooses it and has not yet, None where there is none."""
         if self._socks_port is None:
             return None
-        return self._stay.peek(_port_of, 0) or self._socks_port
+        return self._stay.peek(deeds.port_of, 0) or self._socks_port
 
     def get_server_token(self) -> str:
         """The token that the server assigned, or the one that was given."""
@@ -288,11 +286,11 @@ class Client(Tunnel[_Role]):
             channel = UUID(channel_id).bytes
         except (ValueError, AttributeError, TypeError):
             raise ConfigError(f"channel_id: expected a UUID, got {str(channel_id)[:50]!r}") from None
-        return RELAY if self._stay.ask(partial(_has, channel), False) else ""
+        return RELAY if self._stay.ask(partial(deeds.has_channel, channel), False) else ""
 
     def stats(self) -> ClientStats:
         """What this client has done so far; after `close`, at its end."""
-        return self._stay.ask(
+        return self._stay.tell(
             lambda role: client_stats(role.figures(), role.partners, role.rtt), ClientStats()
         )
 
@@ -304,29 +302,29 @@ class Client(Tunnel[_Role]):
         The server must allow that: see `add_reverse_token` and its allow_manage_connector. It waits for a link.
         Raises ConfigError without `reverse`, ConnectorError when the server refuses, and what `wait_ready` raises.
         """
-        deed = self._of_provider(
-            _add_connector, a.secret("connector_token", connector_token, v.CONNECTOR_TOKEN)
-        )
+        token = a.secret("connector_token", connector_token, v.CONNECTOR_TOKEN)
+        deed = self._of_provider(deeds.add_own_connector, token)
         return self._stay.call("add_connector", deed, self._connect_timeout + WAITS)
 
     async def async_add_connector(self, connector_token: str | None = None) -> str:
         """See `add_connector`."""
-        deed = self._of_provider(
-            _add_connector, a.secret("connector_token", connector_token, v.CONNECTOR_TOKEN)
-        )
+        token = a.secret("connector_token", connector_token, v.CONNECTOR_TOKEN)
+        deed = self._of_provider(deeds.add_own_connector, token)
         return await self._stay.async_call("add_connector", deed, self._connect_timeout + WAITS)
 
     def remove_connector(self, connector_token: str) -> None:
         """Lets them in no more. Raises as `add_connector`."""
-        deed = self._of_provider(_remove_connector, a.required("connector_token", connector_token))
+        deed = self._of_provider(deeds.remove_own_connector, a.required("connector_token", connector_token))
         self._stay.call("remove_connector", deed, self._connect_timeout + WAITS)
 
     async def async_remove_connector(self, connector_token: str) -> None:
         """See `remove_connector`."""
-        deed = self._of_provider(_remove_connector, a.required("connector_token", connector_token))
+        deed = self._of_provider(deeds.remove_own_connector, a.required("connector_token", connector_token))
         await self._stay.async_call("remove_connector", deed, self._connect_timeout + WAITS)
 
-    def _of_provider(self, deed: Callable[[str, float, _Role], _T], token: str) -> Callable[[_Role], _T]:
+    def _of_provider(
+        self, deed: Callable[[str, float, AnyClient], _T], token: str
+    ) -> Callable[[AnyClient], _T]:
         if not self._reverse:
             raise ConfigError("connector tokens are for a provider: make the Client with reverse=True")
         return partial(deed, token, self._patience)
@@ -363,12 +361,12 @@ class Client(Tunnel[_Role]):
         with target_errors():
             return open_socket(await self._stay.async_call(CONNECTION, deed, self._within(limit), undo), 0)
 
-    def _dialling(self, address: tuple[str, int]) -> Callable[[_Role], int]:
+    def _dialling(self, address: tuple[str, int]) -> Callable[[AnyClient], int]:
         if self._reverse:
             raise ConfigError(
                 "create_connection: a provider dials for others: make a Client without reverse=True"
             )
-        return partial(_dial, a.address(address), self._patience)
+        return partial(deeds.dial, a.address(address), self._patience)
 
     def _within(self, limit: float | None) -> float:
         """A limit that is never reached where all that is waited for keeps its own."""
@@ -391,41 +389,9 @@ class Client(Tunnel[_Role]):
                 "proxies: this client has no port for applications: leave out socks=False, reverse=True"
             )
         patience = self._patience
-        self._stay.call("wait_ready", lambda role: role.wait_ready(patience), patience + WAITS)
+        self._stay.call("wait_ready", partial(deeds.wait_ready, patience), patience + WAITS)
         login = ":".join(quote(part, safe="") for part in self._login)
         host = _LOOPBACK.get(self._socks_host, self._socks_host)
         url = f"socks5h://{login}@" if self._login[0] else "socks5h://"
         url += shown((host, self.socks_port or 0))
         return {"http": url, "https": url}
-
-
-def _begin(_role: _Role) -> None:
-    """It has begun."""
-
-
-def _port_of(role: _Role | None) -> int:
-    """0 while it is not known."""
-    return role.socks_port if isinstance(role, ClientRole) else 0
-
-
-def _dial(address: tuple[str, int], patience: float, role: _Role) -> int:
-    role.wait_ready(patience)
-    assert isinstance(role, ClientRole)
-    return role.dial(*address, None)
-
-
-def _add_connector(token: str, patience: float, role: _Role) -> str:
-    role.wait_ready(patience)
-    assert isinstance(role, ProviderRole)
-    return role.connectors.add(token)
-
-
-def _remove_connector(token: str, patience: float, role: _Role) -> None:
-    role.wait_ready(patience)
-    assert isinstance(role, ProviderRole)
-    role.connectors.remove(token)
-
-
-def _has(channel: bytes, role: _Role) -> bool:
-    links = [link for tally in role.figures().tallies.values() for link in tally.live]
-    return any(channel == each.id for link in links if isinstance(link, Link) for each in link.each_channel())

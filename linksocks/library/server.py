@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final
 
 import linksocks.config.values as v
 from linksocks.errors import ConfigError
 from linksocks.library import arguments as a
-from linksocks.library import direct
+from linksocks.library import deeds, direct, tokens
 from linksocks.library.connections import (
     CONNECTION,
     DEFAULT_TIMEOUT,
@@ -26,26 +23,13 @@ from linksocks.library.connections import (
 from linksocks.library.durations import Duration, seconds
 from linksocks.library.rules import AccessRule, access_rules
 from linksocks.library.stats import ServerStats, server_stats
+from linksocks.library.tokens import ReverseTokenResult
 from linksocks.library.tunnel import Tunnel
 from linksocks.net.certificate import Certificate
 from linksocks.net.sockets import shown
 from linksocks.server.role import ServerRole
-from linksocks.server.specs import Kind, TokenSpec
 from linksocks.tunnel.limits import Limits
 from linksocks.tunnel.outbound import CONNECT_TIMEOUT
-
-NO_PORT: Final = -1
-
-log = logging.getLogger("linksocks.library")
-
-
-@dataclass(frozen=True)
-class ReverseTokenResult:
-    """What `Server.add_reverse_token` has added."""
-
-    token: str = field(repr=False)
-    port: int
-    """The port for applications; -1 where there is none, as with allow_manage_connector."""
 
 
 class Server(Tunnel[ServerRole]):
@@ -157,7 +141,7 @@ class Server(Tunnel[ServerRole]):
         super().__init__(lambda _former: make(), "server", a.logger(logger))
 
     def _readiness(self, timeout: float | None) -> Callable[[ServerRole], None]:
-        return _is_ready
+        return deeds.begin  # it listens from its start on
 
     def _open(self) -> None:
         self.wait_ready()
@@ -187,14 +171,14 @@ class Server(Tunnel[ServerRole]):
         self, token: str | None = None, rules: Iterable[AccessRule] | None = None
     ) -> str:
         """The same; its clients reach only what `rules` allow, and those of the server."""
-        return self._stay.call("add_forward_token", partial(_add, _spec(Kind.FORWARD, token, rules)))
+        return self._stay.call("add_forward_token", partial(deeds.add, tokens.forward(token, rules)))
 
     async def async_add_forward_token_with_rules(
         self, token: str | None = None, rules: Iterable[AccessRule] | None = None
     ) -> str:
         """See `add_forward_token_with_rules`."""
         return await self._stay.async_call(
-            "add_forward_token", partial(_add, _spec(Kind.FORWARD, token, rules))
+            "add_forward_token", partial(deeds.add, tokens.forward(token, rules))
         )
 
     def add_reverse_token(
@@ -215,8 +199,8 @@ class Server(Tunnel[ServerRole]):
 
         Raises ConfigError for a token that exists already, ListenError for a port that can't be had.
         """
-        spec = _reverse_spec(token, port, username, password, allow_manage_connector, rules)
-        return self._stay.call("add_reverse_token", partial(_add_reverse, spec))
+        spec = tokens.reverse(token, port, username, password, allow_manage_connector, rules)
+        return self._stay.call("add_reverse_token", partial(deeds.add_reverse, spec))
 
     async def async_add_reverse_token(
         self,
@@ -229,13 +213,14 @@ class Server(Tunnel[ServerRole]):
         rules: Iterable[AccessRule] | None = None,
     ) -> ReverseTokenResult:
         """See `add_reverse_token`."""
-        spec = _reverse_spec(token, port, username, password, allow_manage_connector, rules)
-        return await self._stay.async_call("add_reverse_token", partial(_add_reverse, spec))
+        spec = tokens.reverse(token, port, username, password, allow_manage_connector, rules)
+        return await self._stay.async_call("add_reverse_token", partial(deeds.add_reverse, spec))
 
     def add_connector_token(self, connector_token: str | None, reverse_token: str) -> str:
         """Lets in connectors, clients that use the network of this reverse token's providers. Returns the token.
 
-        Raises ConfigError for one that exists already, or a reverse token that does not.
+        The same again does nothing. Raises ConfigError for one that exists already for something else, and for a
+        reverse token that does not.
         """
         return self.add_connector_token_with_rules(connector_token, reverse_token)
 
@@ -251,7 +236,8 @@ class Server(Tunnel[ServerRole]):
     ) -> str:
         """The same; they reach only what `rules` allow."""
         return self._stay.call(
-            "add_connector_token", partial(_add, _connector_spec(connector_token, reverse_token, rules))
+            "add_connector_token",
+            partial(deeds.add_connector, tokens.connector(connector_token, reverse_token, rules)),
         )
 
     async def async_add_connector_token_with_rules(
@@ -261,16 +247,16 @@ class Server(Tunnel[ServerRole]):
         rules: Iterable[AccessRule] | None = None,
     ) -> str:
         """See `add_connector_token_with_rules`."""
-        spec = _connector_spec(connector_token, reverse_token, rules)
-        return await self._stay.async_call("add_connector_token", partial(_add, spec))
+        spec = tokens.connector(connector_token, reverse_token, rules)
+        return await self._stay.async_call("add_connector_token", partial(deeds.add_connector, spec))
 
     def remove_token(self, token: str) -> bool:
         """Ends all that this token let in, its connector tokens too. Returns whether there was one."""
-        return self._stay.call("remove_token", partial(_remove, a.required("token", token)))
+        return self._stay.call("remove_token", partial(deeds.remove, a.required("token", token)))
 
     async def async_remove_token(self, token: str) -> bool:
         """See `remove_token`."""
-        return await self._stay.async_call("remove_token", partial(_remove, a.required("token", token)))
+        return await self._stay.async_call("remove_token", partial(deeds.remove, a.required("token", token)))
 
     # -- numbers
 
@@ -294,7 +280,7 @@ class Server(Tunnel[ServerRole]):
 
     def stats(self) -> ServerStats:
         """What this server has done so far; after `close`, at its end."""
-        return self._stay.ask(lambda role: server_stats(role.figures(), role.clients(None)), ServerStats())
+        return self._stay.tell(lambda role: server_stats(role.figures(), role.clients(None)), ServerStats())
 
     # -- connections
 
@@ -311,7 +297,7 @@ class Server(Tunnel[ServerRole]):
         It waits a moment for a provider where there is none. Raises ConfigError for a token that is no reverse token.
         """
         limit = limit_of(timeout, source_address)
-        deed = partial(_dial, a.required("token", token), a.address(address))
+        deed = partial(deeds.dial_provider, a.required("token", token), a.address(address))
         with target_errors():
             return open_socket(self._stay.call(CONNECTION, deed, self._within(limit), undo), limit)
 
@@ -320,67 +306,13 @@ class Server(Tunnel[ServerRole]):
     ) -> socket.socket:
         """The same for asyncio: the socket does not block."""
         limit = limit_of(timeout)
-        deed = partial(_dial, a.required("token", token), a.address(address))
+        deed = partial(deeds.dial_provider, a.required("token", token), a.address(address))
         with target_errors():
             return open_socket(await self._stay.async_call(CONNECTION, deed, self._within(limit), undo), 0)
 
     def _within(self, limit: float | None) -> float:
         """A limit that is never reached where all that is waited for keeps its own."""
         return self._connect_timeout + WAITS if limit is None else limit
-
-
-def _is_ready(role: ServerRole) -> None:
-    """It listens from its start on."""
-
-
-def _add(spec: TokenSpec, role: ServerRole) -> str:
-    role.add(spec)
-    return spec.token
-
-
-def _add_reverse(spec: TokenSpec, role: ServerRole) -> ReverseTokenResult:
-    return ReverseTokenResult(_add(spec, role), role.port_of(spec.token) or NO_PORT)
-
-
-def _remove(token: str, role: ServerRole) -> bool:
-    return role.remove(token)
-
-
-def _dial(token: str, address: tuple[str, int], role: ServerRole) -> int:
-    return role.dial(token, *address, None)
-
-
-def _spec(
-    kind: Kind, token: str | None, rules: Iterable[AccessRule] | None, reverse_token: str = ""
-) -> TokenSpec:
-    """With a token that is made up where none is given."""
-    return TokenSpec(
-        kind,
-        a.secret("token", token, v.CONNECTOR_TOKEN) or secrets.token_hex(16),
-        reverse_token=reverse_token,
-        rules=access_rules("rules", rules),
-    )
-
-
-def _connector_spec(token: str | None, reverse_token: str, rules: Iterable[AccessRule] | None) -> TokenSpec:
-    return _spec(Kind.CONNECTOR, token, rules, a.required("reverse_token", reverse_token))
-
-
-def _reverse_spec(
-    token: str | None,
-    port: int | None,
-    username: str | None,
-    password: str | None,
-    allow_manage_connector: bool | None,
-    rules: Iterable[AccessRule] | None,
-) -> TokenSpec:
-    user, word = a.login("username", username, "password", password)
-    asked = a.number("port", port, v.PORT, 0)
-    if not a.flag("allow_manage_connector", allow_manage_connector):
-        return replace(_spec(Kind.REVERSE, token, rules), port=asked, username=user, password=word)
-    if asked or user:
-        log.warning("add_reverse_token: with allow_manage_connector there is no port, nor a login for it")
-    return _spec(Kind.AUTONOMY, token, rules)
 
 
 def _certificate(cert: a.Path | None, key: a.Path | None, client_ca: a.Path | None) -> Certificate | None:

@@ -82,8 +82,8 @@ class Stay(Generic[_R]):
         self._ending: Greenlet | None = None
         self._over = False
 
-    # -- from any thread. All but `ask` raise ClosedError, ForkedError, what `deed` raises, and DeadlineError when `what`
-    # was not done in `timeout` seconds
+    # -- from any thread. They raise ClosedError, ForkedError, what `deed` raises, and DeadlineError when `what` took
+    # more than `timeout` seconds
 
     def call(
         self,
@@ -116,7 +116,12 @@ class Stay(Generic[_R]):
         await self._enter().async_call(_named("wait_ready", self._do_anew), deed, timeout=timeout)
 
     def ask(self, question: Callable[[_R], _T], otherwise: _T) -> _T:
-        """What a role says of itself, also when it has ended, or `otherwise` before the first. Raises ForkedError."""
+        """What a role says of itself, also one that has ended, or `otherwise` before the first."""
+        self._check_open()
+        return self.tell(question, otherwise)
+
+    def tell(self, question: Callable[[_R], _T], otherwise: _T) -> _T:
+        """The same, and after the end what the last one says. Raises ForkedError and DeadlineError alone."""
         home = self._home
         if home is not None and not self._over:
             try:
