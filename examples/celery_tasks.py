@@ -22,8 +22,8 @@ tunnel = Client(
 
 @worker_process_init.connect
 def start(**_: Any) -> None:
-    """In each process of the pool, after the fork."""
-    tunnel.wait_ready(10)
+    """In each process of the pool, after the fork. Celery gives it four seconds."""
+    tunnel.wait_ready(3)
 
 
 @app.task

@@ -56,11 +56,15 @@ def both_workers(address: str) -> list[Message]:
     raise AssertionError(f"only {list(workers)} answered")
 
 
-@pytest.mark.parametrize("patched", [False, True], ids=["gthread", "gevent"])
-def test_each_worker_has_its_own_tunnel(world: World, patched: bool) -> None:
+@pytest.mark.parametrize(
+    ("patched", "args"),
+    [(False, []), (False, ["--preload"]), (False, ["--worker-class", "sync", "--threads", "1"]), (True, [])],
+    ids=["gthread", "preload", "sync", "gevent"],
+)
+def test_each_worker_has_its_own_tunnel(world: World, patched: bool, args: list[str]) -> None:
     config = EXAMPLES / ("gunicorn_gevent.py" if patched else "gunicorn_gthread.py")
     before = world.logins
-    with gunicorn(world, "--config", str(config), "watched:app") as (_, address):
+    with gunicorn(world, "--config", str(config), *args, "watched:app") as (_, address):
         for worker in both_workers(address):
             assert worker["X-Patched"] == str(patched)
             if patched:
@@ -80,3 +84,12 @@ def test_a_tunnel_of_the_master_is_refused_in_the_worker(world: World) -> None:
             refused, works = page.splitlines()
             assert refused.startswith("ForkedError: ")
             assert works == "its own works"
+
+
+def test_a_wrong_token_ends_it_at_its_start(world: World) -> None:
+    config = EXAMPLES / "gunicorn_gthread.py"
+    env = world.env | {"LINKSOCKS_TOKEN": "wrong", "PYTHONPATH": str(EXAMPLES)}
+    argv = [sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", "--config", str(config)]
+    with Process(argv, env=env) as process:
+        assert process.wait_exit() == 3, process.output
+    assert "AuthError" in process.output
