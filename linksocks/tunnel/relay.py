@@ -83,10 +83,17 @@ class Relay:
 
     @property
     def leaving(self) -> bool:
-        """One side has said its last, or more than has been passed on: it may have closed behind that."""
-        return self._end is not None or (
-            self._sock is not None and (not self._reading or has_news(self._sock))
-        )
+        """One side has said its last, and that is not there yet; or more than was passed on, and perhaps its end."""
+        if self._sock is None:
+            return self._end is not None
+        if self._end is not None:
+            return not self._done or unsent(self._sock) > 0
+        return not self._reading or has_news(self._sock)
+
+    @property
+    def _done(self) -> bool:
+        """The peer has closed, and the system has all that it said: the socket's own end changes nothing."""
+        return self._end is End.CLOSED and self._written.is_set() and not self._refused
 
     def hurry(self) -> None:
         """This side is about to leave: an application's end is kept back no longer."""
@@ -119,7 +126,8 @@ class Relay:
         except OSError as error:
             self._break(error.strerror or str(error))
         except gevent.GreenletExit:
-            self._break("the relay was stopped")
+            if not self._done:
+                self._break("the relay was stopped")
             raise
         finally:
             self._close(sock)

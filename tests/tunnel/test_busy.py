@@ -11,6 +11,7 @@ import pytest
 from gevent import socket
 
 from linksocks.tunnel import busy as module
+from linksocks.tunnel import relay as relays
 from linksocks.tunnel.callers import Callers
 from linksocks.wire import messages as m
 from tests.support import socks
@@ -141,6 +142,19 @@ class TestCut:
             tunnel.passage.drain(0, delivery=0.2)
             assert time.monotonic() - began < 5 * 0.2
             tunnel.passage.stop()
+
+
+def test_a_closed_stream_that_has_arrived_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The application has all of it, and need not be quick to close; that it got all stays true."""
+    monkeypatch.setattr(relays, "LINGER", 3600)
+    with Target() as target, Tunnel("foreign") as tunnel, joined("by a port", tunnel, target) as (app, conn):
+        said(conn, 1000)
+        assert socks.read_exactly(app, 999) == bytes(999)
+        while tunnel.client.channels:
+            gevent.sleep(0)
+        tunnel.passage.drain(0, delivery=3600)
+        tunnel.passage.stop()
+        assert read_to_end(app) == (b"\0", True)
 
 
 class TestGrace:
