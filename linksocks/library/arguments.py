@@ -243,7 +243,7 @@ def address(value: tuple[str, int]) -> tuple[str, int]:
     """A target's host and port, as socket.create_connection takes them."""
     match value:
         case (str(host), port):
-            return _target(host), number("port", port, _PORT, 0)
+            return _target(host), int(text("port", str(whole("port", port)), _PORT))
         case _:
             raise TypeError("address: expected a host and a port, as (host, port)")
 

@@ -343,34 +343,34 @@ class Client(Tunnel[AnyClient]):
         connection, and stays set on the socket; None is no limit but the tunnel's own, and without one
         socket.getdefaulttimeout() counts. Names are looked up at the far end. No port for applications is needed.
 
-        It waits for the link, `connect_timeout` and 5 s. Raises TargetError (an OSError, with `errno` and `cause`)
-        for a target that is not reached, DeadlineError (a TimeoutError) when the time is up, what `wait_ready` raises
-        where there is no link, and ConfigError with `reverse`.
+        It waits for the link, `connect_timeout` and 5 s. Raises TargetError for a target that is not reached:
+        an OSError with `errno` and `cause`, and a ConnectionRefusedError, a TimeoutError or another that fits; a
+        TimeoutError when the time is up; what `wait_ready` raises where there is no link; ConfigError with `reverse`.
         """
         limit = limit_of(timeout, source_address)
-        deed = self._dialling(address)
+        deed = self._dialling(address, limit)
         with target_errors():
-            return open_socket(self._stay.call(CONNECTION, deed, self._within(limit), undo), limit)
+            return open_socket(
+                self._stay.call(CONNECTION, deed, deadline(limit, self._connect_timeout), undo), limit
+            )
 
     async def async_create_connection(
         self, address: tuple[str, int], timeout: Duration | None = None
     ) -> socket.socket:
         """The same for asyncio: the socket does not block, as `asyncio.open_connection(sock=...)` needs it."""
         limit = limit_of(timeout)
-        deed = self._dialling(address)
+        deed = self._dialling(address, limit)
         with target_errors():
-            return open_socket(await self._stay.async_call(CONNECTION, deed, self._within(limit), undo), 0)
+            return open_socket(
+                await self._stay.async_call(CONNECTION, deed, deadline(limit, self._connect_timeout), undo), 0
+            )
 
-    def _dialling(self, address: tuple[str, int]) -> Callable[[AnyClient], int]:
+    def _dialling(self, address: tuple[str, int], limit: float | None) -> Callable[[AnyClient], int]:
         if self._reverse:
             raise ConfigError(
                 "create_connection: a provider dials for others: make a Client without reverse=True"
             )
-        return partial(deeds.dial, a.address(address), self._patience)
-
-    def _within(self, limit: float | None) -> float:
-        """A limit that is never reached where all that is waited for keeps its own."""
-        return self._connect_timeout + WAITS if limit is None else limit
+        return partial(deeds.dial, a.address(address), limit, self._patience)
 
     @property
     def _patience(self) -> float:

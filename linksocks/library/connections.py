@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
-from linksocks.errors import ConfigError, DialError, TargetError
+from linksocks.errors import Cause, ConfigError, DialError, TargetError
 from linksocks.library.durations import Duration, seconds
+from linksocks.library.stay import MARGIN
 
 DEFAULT_TIMEOUT: Final = cast(Any, socket)._GLOBAL_DEFAULT_TIMEOUT
 """What the standard library's callers give where nobody has said anything: socket.getdefaulttimeout() counts then."""
@@ -44,9 +45,29 @@ def open_socket(descriptor: int, timeout: float | None) -> socket.socket:
     return sock
 
 
+def deadline(limit: float | None, connect_timeout: float) -> float:
+    """For the call. What it waits for keeps `limit` itself, or limits of its own, and says more when it is late."""
+    return connect_timeout + WAITS if limit is None else limit + MARGIN
+
+
 def undo(descriptor: int) -> None:
     """It came too late for the caller."""
     os.close(descriptor)
+
+
+def _that_is(kind: type[OSError]) -> type[TargetError]:
+    """A TargetError that `except` finds by `kind` too."""
+    body = {"__module__": TargetError.__module__, "__doc__": TargetError.__doc__}
+    return cast(type[TargetError], type(TargetError.__name__, (TargetError, kind), body))
+
+
+_TARGET_ERRORS: Final = {
+    Cause.GENERAL: _that_is(ConnectionAbortedError),
+    Cause.NOT_ALLOWED: _that_is(PermissionError),
+    Cause.REFUSED: _that_is(ConnectionRefusedError),
+    Cause.TIMED_OUT: _that_is(TimeoutError),
+}
+"""What Python makes of their errno; there are none for the others."""
 
 
 @contextmanager
@@ -55,4 +76,4 @@ def target_errors() -> Iterator[None]:
     try:
         yield
     except DialError as error:
-        raise TargetError(error.cause, str(error)) from error
+        raise _TARGET_ERRORS.get(error.cause, TargetError)(error.cause, str(error)) from error

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TypeAlias
 
 from linksocks.client.provider import ProviderRole
 from linksocks.client.role import ClientRole
 from linksocks.library.tokens import NO_PORT, ReverseTokenResult
+from linksocks.net.greenlets import until
 from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.tunnel.access import AccessRules
@@ -48,9 +50,9 @@ def remove(token: str, role: ServerRole) -> bool:
     return role.remove(token)
 
 
-def dial_provider(token: str, address: tuple[str, int], role: ServerRole) -> int:
-    """The descriptor of a connection."""
-    return role.dial(token, *address, None)
+def dial_provider(token: str, address: tuple[str, int], limit: float | None, role: ServerRole) -> int:
+    """The descriptor of a connection, made in `limit` seconds."""
+    return role.dial(token, *address, limit)
 
 
 # Clients. Those that need a link wait `patience` seconds for it
@@ -72,11 +74,12 @@ def wait_ready(patience: float | None, role: AnyClient) -> None:
     role.wait_ready(patience)
 
 
-def dial(address: tuple[str, int], patience: float, role: AnyClient) -> int:
-    """The descriptor of a connection."""
-    role.wait_ready(patience)
+def dial(address: tuple[str, int], limit: float | None, patience: float, role: AnyClient) -> int:
+    """The descriptor of a connection, made in `limit` seconds."""
+    began = time.monotonic()
+    role.wait_ready(patience if limit is None else min(patience, limit))
     assert isinstance(role, ClientRole)
-    return role.dial(*address, None)
+    return role.dial(*address, None if limit is None else until(began + limit))
 
 
 def add_own_connector(token: str, patience: float, role: AnyClient) -> str:

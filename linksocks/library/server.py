@@ -14,7 +14,6 @@ from linksocks.library import deeds, direct, tokens
 from linksocks.library.connections import (
     CONNECTION,
     DEFAULT_TIMEOUT,
-    WAITS,
     limit_of,
     open_socket,
     target_errors,
@@ -297,22 +296,22 @@ class Server(Tunnel[ServerRole]):
         It waits a moment for a provider where there is none. Raises ConfigError for a token that is no reverse token.
         """
         limit = limit_of(timeout, source_address)
-        deed = partial(deeds.dial_provider, a.required("token", token), a.address(address))
+        deed = partial(deeds.dial_provider, a.required("token", token), a.address(address), limit)
         with target_errors():
-            return open_socket(self._stay.call(CONNECTION, deed, self._within(limit), undo), limit)
+            return open_socket(
+                self._stay.call(CONNECTION, deed, deadline(limit, self._connect_timeout), undo), limit
+            )
 
     async def async_create_connection(
         self, address: tuple[str, int], timeout: Duration | None = None, *, token: str
     ) -> socket.socket:
         """The same for asyncio: the socket does not block."""
         limit = limit_of(timeout)
-        deed = partial(deeds.dial_provider, a.required("token", token), a.address(address))
+        deed = partial(deeds.dial_provider, a.required("token", token), a.address(address), limit)
         with target_errors():
-            return open_socket(await self._stay.async_call(CONNECTION, deed, self._within(limit), undo), 0)
-
-    def _within(self, limit: float | None) -> float:
-        """A limit that is never reached where all that is waited for keeps its own."""
-        return self._connect_timeout + WAITS if limit is None else limit
+            return open_socket(
+                await self._stay.async_call(CONNECTION, deed, deadline(limit, self._connect_timeout), undo), 0
+            )
 
 
 def _certificate(cert: a.Path | None, key: a.Path | None, client_ca: a.Path | None) -> Certificate | None:

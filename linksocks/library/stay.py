@@ -39,6 +39,9 @@ from linksocks.tunnel.events import Observers
 ANSWER: Final = 10.0
 """Seconds for what needs no peer: a hub that takes longer is held up by the program itself."""
 
+MARGIN: Final = 5.0
+"""Seconds more for what keeps a deadline by itself."""
+
 _END: Final = 20.0
 """Seconds for the end of a role beyond its grace; nearly all need one turn of the hub."""
 

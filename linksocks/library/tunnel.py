@@ -18,7 +18,7 @@ from typing import Generic, NoReturn, Self, TypeVar
 from linksocks.library.durations import Duration, seconds
 from linksocks.library.events import Events
 from linksocks.library.records import TREE
-from linksocks.library.stay import Role, Stay
+from linksocks.library.stay import MARGIN, Role, Stay
 
 _R = TypeVar("_R", bound=Role)
 
@@ -138,4 +138,4 @@ class Tunnel(ABC, Generic[_R]):
 
 def _with_margin(limit: float | None) -> float | None:
     """The role itself says more of what it has waited for."""
-    return None if limit is None else limit + 5.0
+    return None if limit is None else limit + MARGIN
