@@ -5,7 +5,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -26,9 +27,9 @@ def server(*args: str) -> Iterator[tuple[Process, int]]:
 
 
 @contextmanager
-def tunnel(*client_args: str) -> Iterator[tuple[Process, Process, int]]:
+def tunnel(*client_args: str, server_args: Sequence[str] = ()) -> Iterator[tuple[Process, Process, int]]:
     """Server, client and the SOCKS port between the client and a test."""
-    with server("-t", TOKEN) as (server_process, port):
+    with server("-t", TOKEN, *server_args) as (server_process, port):
         socks_port = free_port()
         url = f"ws://127.0.0.1:{port}"
         with linksocks("client", "-t", TOKEN, "-u", url, "-p", str(socks_port), *client_args) as client:
@@ -138,6 +139,34 @@ class TestStop:
             client.send_signal(signal.SIGTERM)
             assert client.wait_exit() == 0, client.output
 
+    @pytest.mark.parametrize("stopped", [0, 1], ids=["server", "client"])
+    def test_without_grace_an_idle_connection_is_reset(self, stopped: int) -> None:
+        with EchoTarget() as echo, tunnel("--grace", "0", server_args=("--grace", "0")) as running:
+            process, port = running[stopped], running[2]
+            with socks.connect(port, "127.0.0.1", echo.port) as connection:
+                connection.sendall(b"ping")
+                assert socks.read_exactly(connection, 4) == b"ping"
+                process.send_signal(signal.SIGTERM)
+                with pytest.raises(ConnectionResetError):
+                    connection.recv(1)
+            assert process.wait_exit() == 0, process.output
+
+    def test_without_grace_what_was_said_before_arrives(self) -> None:
+        size = 2 * 1024 * 1024
+        with (
+            socket.create_server(("127.0.0.1", 0)) as target,
+            tunnel("--grace", "0") as (_, client, port),
+            ThreadPoolExecutor() as threads,
+        ):
+            app = socks.connect(port, "127.0.0.1", target.getsockname()[1])
+            target.settimeout(10)
+            reading = threads.submit(_read_all, target.accept()[0])
+            app.sendall(bytes(size))
+            app.close()
+            client.send_signal(signal.SIGTERM)
+            assert reading.result(20) == size
+            assert client.wait_exit() == 0, client.output
+
     @pytest.mark.parametrize("number", INTERRUPTS, ids=lambda number: number.name)
     def test_a_second_signal_ends_at_once(self, number: signal.Signals) -> None:
         with (
@@ -166,6 +195,13 @@ def test_a_stderr_that_nobody_reads_holds_up_nothing() -> None:
             assert client.wait(20) == 0
         finally:
             client.kill()
+
+
+def _read_all(conn: socket.socket) -> int:
+    """How much comes; raises when the end is a reset."""
+    conn.settimeout(10)
+    with conn:
+        return sum(map(len, iter(lambda: conn.recv(64 * 1024), b"")))
 
 
 def _until_open(port: int) -> None:
