@@ -21,6 +21,7 @@ from linksocks.library.connections import (
     CONNECTION,
     DEFAULT_TIMEOUT,
     WAITS,
+    deadline,
     limit_of,
     open_socket,
     target_errors,
@@ -349,10 +350,9 @@ class Client(Tunnel[AnyClient]):
         """
         limit = limit_of(timeout, source_address)
         deed = self._dialling(address, limit)
+        end = deadline(limit, self._connect_timeout)
         with target_errors():
-            return open_socket(
-                self._stay.call(CONNECTION, deed, deadline(limit, self._connect_timeout), undo), limit
-            )
+            return open_socket(self._stay.call(CONNECTION, deed, end, undo), limit)
 
     async def async_create_connection(
         self, address: tuple[str, int], timeout: Duration | None = None
@@ -360,10 +360,9 @@ class Client(Tunnel[AnyClient]):
         """The same for asyncio: the socket does not block, as `asyncio.open_connection(sock=...)` needs it."""
         limit = limit_of(timeout)
         deed = self._dialling(address, limit)
+        end = deadline(limit, self._connect_timeout)
         with target_errors():
-            return open_socket(
-                await self._stay.async_call(CONNECTION, deed, deadline(limit, self._connect_timeout), undo), 0
-            )
+            return open_socket(await self._stay.async_call(CONNECTION, deed, end, undo), 0)
 
     def _dialling(self, address: tuple[str, int], limit: float | None) -> Callable[[AnyClient], int]:
         if self._reverse:

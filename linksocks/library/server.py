@@ -14,6 +14,7 @@ from linksocks.library import deeds, direct, tokens
 from linksocks.library.connections import (
     CONNECTION,
     DEFAULT_TIMEOUT,
+    deadline,
     limit_of,
     open_socket,
     target_errors,
@@ -297,10 +298,9 @@ class Server(Tunnel[ServerRole]):
         """
         limit = limit_of(timeout, source_address)
         deed = partial(deeds.dial_provider, a.required("token", token), a.address(address), limit)
+        end = deadline(limit, self._connect_timeout)
         with target_errors():
-            return open_socket(
-                self._stay.call(CONNECTION, deed, deadline(limit, self._connect_timeout), undo), limit
-            )
+            return open_socket(self._stay.call(CONNECTION, deed, end, undo), limit)
 
     async def async_create_connection(
         self, address: tuple[str, int], timeout: Duration | None = None, *, token: str
@@ -308,10 +308,9 @@ class Server(Tunnel[ServerRole]):
         """The same for asyncio: the socket does not block."""
         limit = limit_of(timeout)
         deed = partial(deeds.dial_provider, a.required("token", token), a.address(address), limit)
+        end = deadline(limit, self._connect_timeout)
         with target_errors():
-            return open_socket(
-                await self._stay.async_call(CONNECTION, deed, deadline(limit, self._connect_timeout), undo), 0
-            )
+            return open_socket(await self._stay.async_call(CONNECTION, deed, end, undo), 0)
 
 
 def _certificate(cert: a.Path | None, key: a.Path | None, client_ca: a.Path | None) -> Certificate | None:
