@@ -69,6 +69,23 @@ class TestRequests:
                 digest.update(piece)
         assert digest.hexdigest() == seeded_sha256(20 * MIB, 1)
 
+    def test_connections_are_kept_up_to_the_size_of_the_pool(
+        self, far: Elsewhere, target: HttpTarget
+    ) -> None:
+        with requests.Session() as session:
+            mount(session, TunnelAdapter(far, pool_maxsize=2))
+            for _ in range(2):
+                answers = [
+                    session.get(target.url("/bytes/9"), stream=True, timeout=PATIENCE) for _ in range(2)
+                ]
+                assert [len(answer.content) for answer in answers] == [9, 9]
+        assert len(far.asked) == 2
+
+    def test_its_settings_are_those_of_the_pools(self, far: Elsewhere) -> None:
+        adapter = TunnelAdapter(far, pool_connections=3, pool_maxsize=5, pool_block=True)
+        assert adapter.poolmanager.connection_pool_kw == {"maxsize": 5, "block": True}
+        assert adapter.poolmanager.pools._maxsize == 3
+
     def test_only_what_it_is_mounted_for(self, far: Elsewhere, target: HttpTarget) -> None:
         with requests.Session() as session:
             session.trust_env = False

@@ -140,9 +140,10 @@ class TestFailures:
         with refusing_port() as port, pytest.raises(NewConnectionError, match="refused"):
             http.request("GET", f"http://target.example:{port}/")
 
-    def test_a_target_that_does_not_answer_in_time(self, http: PoolManager) -> None:
+    def test_a_target_that_does_not_answer_in_time(self, http: PoolManager, far: Elsewhere) -> None:
         with unanswered_port() as port, pytest.raises(ConnectTimeoutError):
             http.request("GET", f"http://target.example:{port}/", timeout=urllib3.Timeout(connect=0.2))
+        assert far.timeout == 0.2
 
     def test_a_target_that_says_nothing_in_time(self, http: PoolManager) -> None:
         with mute_port() as port, pytest.raises(ReadTimeoutError):

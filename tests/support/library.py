@@ -21,13 +21,16 @@ def joined() -> Iterator[Client]:
 
 
 class Elsewhere:
-    """The client, with a far end where every name is this machine's; `asked` tells what it was asked for."""
+    """The client, with a far end where every name is this machine's; `asked` tells what it was asked for, `timeout`
+    in what time the last time."""
 
     def __init__(self, client: Way) -> None:
         self._client = client
         self.asked: list[tuple[str, int]] = []
+        self.timeout: float | None = None
 
     def create_connection(self, address: tuple[str, int], timeout: float | None = None) -> socket.socket:
         host, port = address
         self.asked.append((host, port))
+        self.timeout = timeout
         return self._client.create_connection(("127.0.0.1" if ":" not in host else host, port), timeout)
