@@ -45,6 +45,10 @@ UNANSWERED: Final = 10.0
 which it would end both directions: the answer to a request may still be on its way. After that the channel counts as
 broken: whether an answer is whole, nobody knows."""
 
+HURRIED: Final = 1.0
+"""The same where this side leaves, and then the channel counts as ended. Not at once: LinkSocks (Go) 1.9.0 and 1.10.1
+drop what waits for the target when the end comes; of 4 MB 37 kB were lost in 2 of 2."""
+
 STALLED: Final = 600.0
 """Seconds for which the backlog of an ended channel may stand still."""
 
@@ -96,7 +100,7 @@ class Relay:
         return self._end is End.CLOSED and self._written.is_set() and not self._refused
 
     def hurry(self) -> None:
-        """This side is about to leave: an application's end is kept back no longer."""
+        """This side is about to leave: an application's end is not kept back for long."""
         self._hurried.set()
 
     def run(self, sock: socket.socket, early: bytes = b"") -> None:
@@ -165,6 +169,10 @@ class Relay:
         while not gevent.wait([self._written, self._hurried], timeout=UNANSWERED, count=1):
             if before == (before := self._channel.activity()):
                 self._break(f"the answer did not end in {UNANSWERED:g} s")
+        before = self._channel.activity()
+        while not self._written.wait(HURRIED):
+            if before == (before := self._channel.activity()):
+                return
 
     def _await_delivery(self, sock: socket.socket) -> None:
         """A reset throws away what the system has not sent yet: gives it LINGER to do so."""

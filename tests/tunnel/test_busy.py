@@ -25,6 +25,11 @@ both_kinds = pytest.mark.parametrize("kind", KINDS)
 both_ways = pytest.mark.parametrize("way", ["by a port", "of the program"])
 
 
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relays, "HURRIED", 0.05)
+
+
 @contextmanager
 def joined(way: str, tunnel: Tunnel, target: Target) -> Iterator[tuple[socket.socket, socket.socket]]:
     """An application's socket, and what the target has of it. Both are closed in the end."""
@@ -183,7 +188,7 @@ class TestGrace:
             assert read_to_end(app) == (b"answer", True)
 
 
-def test_a_foreign_peer_is_told_of_the_end_at_once() -> None:
+def test_a_foreign_peer_is_told_of_the_end_soon() -> None:
     """Otherwise it is kept back for UNANSWERED, to let the answer come: longer than anybody waits who leaves."""
     with serving("foreign") as (peer, inbound):
         app = knock(inbound, b"\x05\x01\x00", b"\x05\x01\x00\x03\x06target\x00\x50")
