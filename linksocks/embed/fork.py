@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 from gevent import socket
 from gevent._hub_local import get_hub_if_exists
 
+from linksocks.embed.native import close_now
 from linksocks.errors import LinkSocksError
 from linksocks.net.sockets import owned
 
@@ -47,7 +48,7 @@ def leave_to_parent(
         _dead.append(thread)
         for number in thread.descriptors:
             with contextlib.suppress(OSError):
-                os.close(number)
+                close_now(number)
     for place in places:
         if place.hub is living:
             place.leave_to_parent(why)
@@ -62,10 +63,17 @@ def _close_sockets(living: object) -> None:
     for sock in owned():
         with contextlib.suppress(OSError):
             if sock.hub is living:  # type: ignore[attr-defined]
+                _forget_events(sock)
                 os.dup2(end.fileno(), sock.fileno(), inheritable=False)
             else:
-                os.close(_detached(sock))
+                close_now(_detached(sock))
     end.close()
+
+
+def _forget_events(sock: socket.socket) -> None:
+    """What has come for it: its greenlet would hear of an end, and do something about it, before it is killed."""
+    sock._read_event.stop()  # type: ignore[attr-defined]
+    sock._write_event.stop()  # type: ignore[attr-defined]
 
 
 def _detached(sock: socket.socket) -> int:

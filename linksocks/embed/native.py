@@ -1,4 +1,4 @@
-"""Locks and threads of the system, in programs where `threading` is gevent's as in all others."""
+"""What is the system's own, in programs where `threading` and `os` are gevent's as in all others."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from gevent import monkey
 
 new_lock = cast(Callable[[], LockType], monkey.get_original("_thread", "allocate_lock"))
 """A lock for threads. A greenlet that waits for it holds up its whole thread."""
+
+close_now = cast(Callable[[int], None], monkey.get_original("os", "close"))
+"""Closes a descriptor. gevent's own does it in the next round of the loop, and may wait for that."""
 
 _start_new_thread = monkey.get_original("_thread", "start_new_thread")
 

@@ -89,8 +89,8 @@ class Place:
     # -- the end
 
     def end(self, why: Callable[[], LinkSocksError]) -> None:
-        """Nothing runs here any more, and callers get `why`. In the home, or where it does not exist."""
-        self._over = why
+        """Nothing runs here any more, and callers get `why`, the first one that was given."""
+        self._over = self._over or why
         for call in list(self._calls):  # who comes later asks `_over`
             call.fail(why())
 

@@ -13,7 +13,7 @@ import gevent
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub
 
-from linksocks.embed.native import start_thread
+from linksocks.embed.native import close_now, start_thread
 from linksocks.embed.place import Place
 from linksocks.embed.waiters import HubWaiter, ThreadWaiter, new_waiter
 from linksocks.errors import ClosedError, LinkSocksError
@@ -99,7 +99,7 @@ def _require_descriptors() -> None:
         probes.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(_DESCRIPTORS))
     finally:
         for probe in probes:
-            os.close(probe)
+            close_now(probe)
 
 
 def _destroy(hub: Hub) -> None:

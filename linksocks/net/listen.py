@@ -19,6 +19,9 @@ _BACKLOG: Final = 1024
 
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
+_GONE: Final = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
+"""It is no listener: in a forked child, which has lost it. gevent would print tracebacks."""
+
 _REST: Final = 0.5
 """Seconds without accepting after the process ran out of descriptors."""
 
@@ -88,6 +91,10 @@ class PatientAccept:
                 own(accepted[0])
             return accepted
         except OSError as error:
+            if error.errno in _GONE:
+                log.debug("no more connections: %s", error)
+                self.close()  # type: ignore[attr-defined]
+                return None
             if error.errno not in _EXHAUSTED:
                 raise
             log.error(

@@ -1,0 +1,313 @@
+"""Forks while tunnels are open and traffic flows: the child has nothing of them, and the parent notices nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.embed.programs import outcome
+
+# Echo over TCP, owned by a home as a tunnel is: a port, connections with a greenlet each, and a link out.
+_TUNNEL = """
+import contextlib, gc, signal, socket as plain
+import gevent
+from gevent import socket
+from gevent.server import StreamServer
+from linksocks.errors import ForkedError
+from linksocks.net.greenlets import Pool, spawn
+from linksocks.net.listen import PatientAccept, bind, listen
+from linksocks.net.sockets import own, owned
+
+class Server(PatientAccept, StreamServer):
+    def handle(self, sock, _address):
+        with sock:
+            while data := sock.recv(65536):
+                sock.sendall(data)
+
+class Tunnel:
+    def __init__(self):
+        self.home = enter()
+        self.port = self.home.call(self.start, timeout=5)
+        self.home.hold(self.stop)
+        self.echoes = 0
+
+    def start(self):
+        self.listener = bind("127.0.0.1", 0)
+        listen(self.listener)
+        self.server = Server(self.listener, spawn=Pool())
+        self.server.start()
+        self.link = own(socket.create_connection(self.listener.getsockname()))
+        self.pump = spawn("pump", self.run)
+        return self.listener.getsockname()[1]
+
+    def run(self):
+        # The parent counts and checks: a byte of the child in between would break it.
+        n = 0
+        while True:
+            word = b"%d " % n
+            self.link.sendall(word)
+            got = b""
+            while len(got) < len(word):
+                got += self.link.recv(len(word) - len(got)) or (_ for _ in ()).throw(EOFError())
+            assert got == word, (got, word)
+            n = self.echoes = n + 1
+
+    def stop(self):
+        self.pump.kill()
+        self.server.stop(0)
+        self.link.close()
+
+    def flows(self):
+        before = self.echoes
+        deadline = time.monotonic() + 5
+        while self.echoes < before + 10:
+            assert time.monotonic() < deadline, "nothing flows"
+            time.sleep(0.001)
+        return True
+
+def fds():
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found[int(name)] = os.readlink("/proc/self/fd/" + name).split(":")[0]
+    return found
+
+def forked(run):
+    '''What `run` printed in a child; the child ends as a program does.'''
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        run()
+        sys.exit(0)
+    deadline = time.monotonic() + 8
+    while (ended := os.waitpid(pid, os.WNOHANG))[0] == 0:
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            raise SystemExit("the child hangs")
+        time.sleep(0.005)
+    assert ended[1] == 0, ended
+
+def refused(call):
+    try:
+        return call()
+    except ForkedError as error:
+        return str(error).replace(str(os.getppid()), "PARENT").replace(str(os.getpid()), "CHILD")
+
+before = fds()
+"""
+
+
+def forks(text: str, *, patched: bool = False) -> list[str]:
+    """What such a program printed."""
+    indent = text[: len(text) - len(text.lstrip())].strip("\n")
+    return outcome("".join(f"{indent}{line}\n" for line in _TUNNEL.splitlines()) + text, patched=patched)
+
+
+_ADVICE = "this tunnel runs in process PARENT, and CHILD is a fork of that: make another one here"
+
+BOTH = pytest.mark.parametrize("patched", [False, True])
+
+
+@BOTH
+def test_the_childs_copy_says_whose_it_is_and_does_nothing(patched: bool):
+    said = forks(
+        """
+        tunnel = Tunnel()
+        tunnel.flows()
+        def child():
+            home = tunnel.home
+            print(refused(lambda: home.call(int, timeout=5)))
+            print(refused(lambda: asyncio.run(home.async_call(int, timeout=5))))
+            home.post(print, "posted")
+            home.hold(int)
+            home.release(int)
+            home.leave()
+            home.leave()
+        forked(child)
+        print(tunnel.flows())
+        """,
+        patched=patched,
+    )
+    assert len(said) == 3
+    assert said[0].startswith(_ADVICE)
+    assert said[1].startswith(_ADVICE)
+    assert said[2] == "True"
+
+
+@BOTH
+def test_the_child_has_a_home_of_its_own(patched: bool):
+    said = forks(
+        """
+        tunnel = Tunnel()
+        tunnel.flows()
+        def child():
+            own = Tunnel()
+            print(own.port != tunnel.port, own.flows())
+            own.home.call(own.stop, timeout=5)
+            own.home.release(own.stop)
+            own.home.leave()
+            last = Tunnel()  # left open: the child exits as any program does
+            print(last.flows())
+        forked(child)
+        print(tunnel.flows())
+        """,
+        patched=patched,
+    )
+    assert said == ["True True", "True", "True"]
+
+
+def test_the_child_has_no_descriptor_of_the_parents_tunnels():
+    said = forks(
+        """
+        tunnel = Tunnel()
+        tunnel.flows()
+        def child():
+            print(fds() == before or (fds(), before))
+            # What the child opens now gets those numbers, and no garbage collection may close them.
+            opened = [os.open("/dev/null", os.O_RDONLY) for _ in range(20)]
+            tunnel.__dict__.clear()
+            gc.collect()
+            print(all(os.fstat(fd) for fd in opened))
+        forked(child)
+        print(tunnel.flows())
+        """
+    )
+    assert said == ["True", "True", "True"]
+
+
+def test_the_child_of_a_patched_program_has_none_once_it_has_waited():
+    said = forks(
+        """
+        import logging
+        logging.basicConfig(stream=sys.stdout)
+        before = (gevent.sleep(0.001), fds())[1]
+        tunnel = Tunnel()
+        tunnel.flows()
+        def child():
+            print(any(sock.getsockname() == ("127.0.0.1", tunnel.port) for sock in owned() if sock.family == 2))
+            gevent.sleep(0.05)
+            tunnel.__dict__.clear()
+            gc.collect()
+            left = sorted(fds().values())
+            print(left == sorted(before.values()) or (left, before))
+            print(sum(issubclass(type(o), gevent.Greenlet) and not o.dead for o in gc.get_objects()))
+        forked(child)
+        print(tunnel.flows())
+        """,
+        patched=True,
+    )
+    assert said == ["False", "True", "0", "True"]
+
+
+@BOTH
+def test_a_port_and_a_link_end_with_the_parents_though_a_child_lives(patched: bool):
+    said = forks(
+        """
+        tunnel = Tunnel()
+        tunnel.flows()
+        far = plain.create_connection(("127.0.0.1", tunnel.port))
+        far.sendall(b"x")
+        far.recv(1)
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(10)
+            signal.pause()  # it lives, and its hub never runs
+        tunnel.home.release(tunnel.stop)
+        tunnel.home.call(tunnel.stop, timeout=5)
+        far.settimeout(5)
+        print(far.recv(1))
+        try:
+            plain.create_connection(("127.0.0.1", tunnel.port))
+        except ConnectionRefusedError:
+            print("refused")
+        tunnel.home.leave()
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        """,
+        patched=patched,
+    )
+    assert said == ["b''", "refused"]
+
+
+@BOTH
+def test_from_a_thread_with_multiprocessing(patched: bool):
+    said = forks(
+        """
+        import multiprocessing
+        tunnel = Tunnel()
+        tunnel.flows()
+        def child(queue):
+            own = Tunnel()
+            queue.put((refused(lambda: tunnel.home.call(int, timeout=5))[:30], own.flows()))
+        def work():
+            context = multiprocessing.get_context("fork")
+            queue = context.SimpleQueue()
+            for _ in range(3):
+                process = context.Process(target=child, args=(queue,))
+                process.start()
+                print(*queue.get())
+                process.join(5)
+                print(process.exitcode, tunnel.flows())
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        """,
+        patched=patched,
+    )
+    assert said == ["this tunnel runs in process PA True", "0 True"] * 3
+
+
+def test_a_greenlet_whose_call_was_under_way_hears_of_it():
+    """In a patched program the child has its callers' copies too."""
+    said = forks(
+        """
+        tunnel = Tunnel()
+        def caller():
+            print(refused(lambda: tunnel.home.call(gevent.sleep, 1000, timeout=None))[:30], flush=True)
+        waiting = gevent.spawn(caller)
+        gevent.sleep(0.01)
+        def child():
+            waiting.join(5)
+        forked(child)
+        print(waiting.dead, tunnel.flows())
+        waiting.kill()
+        """,
+        patched=True,
+    )
+    assert said == ["this tunnel runs in process PA", "False True"]
+
+
+def test_a_greenlet_of_another_hub_hears_of_it():
+    said = forks(
+        """
+        tunnel = Tunnel()
+        def caller():
+            print(refused(lambda: tunnel.home.call(gevent.sleep, 1000, timeout=None))[:30], flush=True)
+        waiting = gevent.spawn(caller)
+        gevent.sleep(0.01)
+        def child():
+            gevent.reinit()
+            waiting.join(5)
+        forked(child)
+        print(waiting.dead, tunnel.flows())
+        waiting.kill()
+        """
+    )
+    assert said == ["this tunnel runs in process PA", "False True"]
+
+
+@BOTH
+def test_many_forks_under_way(patched: bool):
+    """Whatever the home is doing just now."""
+    said = forks(
+        """
+        tunnels = [Tunnel() for _ in range(3)]
+        for n in range(8):
+            def child():
+                print(refused(lambda: tunnels[0].home.call(int, timeout=5))[:12])
+                gevent.sleep(0.001)
+            forked(child)
+        print(all(tunnel.flows() for tunnel in tunnels))
+        """,
+        patched=patched,
+    )
+    assert said == ["this tunnel "] * 8 + ["True"]
