@@ -166,10 +166,9 @@ class Reverse(Grant):
 
     def stop(self) -> None:
         """See Grant."""
+        # The port first, without a wait: the same token may be there again before the rest has ended.
         self._inbound.close()
-        self._ports.leave(
-            self.port, self._spec.fingerprint
-        )  # at once: the same token may be there again meanwhile
+        self._ports.leave(self.port, self._spec.fingerprint)
         for inbound in (self._inbound, *self._former):
             inbound.stop()
         self._passage.stop()

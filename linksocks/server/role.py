@@ -35,7 +35,6 @@ from linksocks.server.specs import TokenSpec
 from linksocks.server.tokens import Grant, Token, TokenTable
 from linksocks.server.web import create_app
 from linksocks.tunnel.access import NO_RULES, AccessRules
-from linksocks.tunnel.busy import DELIVERY
 from linksocks.tunnel.events import Observers
 from linksocks.tunnel.gate import Gate
 from linksocks.tunnel.limits import NO_LIMITS, Limits
@@ -299,7 +298,8 @@ class ServerRole:
         at_once(
             partial(self._outbound.drain, grace), *(partial(grant.drain, grace) for grant in self._grants())
         )
-        at_once(*(partial(link.drained, until(deadline), DELIVERY) for link in self._clients.links))
+        for link in self._clients.links:
+            link.drained(until(deadline))
 
     def _end(self) -> None:
         """Ends what there is. Who comes second waits for the first, and finds nothing to do."""

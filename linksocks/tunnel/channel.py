@@ -461,11 +461,6 @@ class Channel:
         return self._sent, self._received
 
     @property
-    def leaving(self) -> bool:
-        """Nobody speaks any more, but what we said last waits for its turn or for credit."""
-        return self._incoming_ended and self._farewell is not None
-
-    @property
     def half_ended(self) -> bool:
         """One direction has ended."""
         return self._outgoing_ended or self._incoming_ended

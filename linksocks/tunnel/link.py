@@ -7,7 +7,6 @@ channels share, besides the one that closes idle channels.
 from __future__ import annotations
 
 import logging
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -18,13 +17,14 @@ import gevent
 from gevent.event import Event
 
 from linksocks.errors import Cause, DialError, FrameError, LinkClosed, MessageError
-from linksocks.net.greenlets import spawn, until
+from linksocks.net.greenlets import spawn
 from linksocks.net.websocket import WebSocket
 from linksocks.net.writer import Source
 from linksocks.tunnel import heap
 from linksocks.tunnel.channel import Channel
 from linksocks.tunnel.datagrams import DatagramChannel
-from linksocks.tunnel.limits import ASSOCIATION_IDLE, CHANNEL_IDLE, HALF_ENDED_IDLE, Account
+from linksocks.tunnel.idle import AnyChannel, Idle
+from linksocks.tunnel.limits import Account
 from linksocks.tunnel.patience import LinkPatience
 from linksocks.tunnel.terms import Terms
 from linksocks.wire import messages as m
@@ -35,14 +35,11 @@ from linksocks.wire.mask import Buffer
 MAX_ASSOCIATIONS: Final = 1024
 """UDP associations of one link: each has a socket at both ends, and one client must not take all."""
 
-_SWEEP: Final = 60.0
-"""Seconds between two looks for idle channels."""
-
 TRACE: Final = 5
 """The log level of every message but Data."""
 
 _LOG_LINES: Final = 20
-"""Lines of a peer that are logged between two sweeps: it must not fill our disk."""
+"""Lines of a peer that are logged between two looks for idle channels: it must not fill our disk."""
 
 _LEVELS: Final = {"trace": TRACE, "debug": logging.DEBUG, "warn": logging.WARNING, "error": logging.WARNING}
 
@@ -50,8 +47,6 @@ log = logging.getLogger(__name__)
 
 Handler: TypeAlias = Callable[[Any], object]
 """Takes one kind of message."""
-
-AnyChannel: TypeAlias = Channel | DatagramChannel
 
 _C = TypeVar("_C", Channel, DatagramChannel)
 
@@ -118,7 +113,7 @@ class Link:
             m.Log.type: self.show,
             **handlers,
         }
-        self._log_lines = 0  # of the peer, since the last sweep
+        self._log_lines = 0  # of the peer, since the last look for idle channels
         websocket.welcome(terms.max_message)
 
     # -- the reader
@@ -342,17 +337,9 @@ class Link:
         """Whether the peer was heard in the last seconds, or answers a ping within `timeout`; False once it ends."""
         return self._websocket.responsive(timeout)
 
-    def drained(self, grace: float, delivery: float = 0.0) -> bool:
-        """Waits `grace` seconds at most until no stream is open; whether that is so. Datagrams have no last one.
-
-        Those that have nothing left but to send their last get `delivery` seconds, if that is longer.
-        """
-        began = time.monotonic()
-        if not self._empty.wait(grace):
-            streams = [channel for channel in self._channels.values() if isinstance(channel, Channel)]
-            last = [stream.gone for stream in streams if stream.leaving]
-            gevent.wait(last, until(began + delivery))
-        return self._empty.is_set()
+    def drained(self, timeout: float) -> bool:
+        """Waits `timeout` seconds at most until no stream is open; whether that is so. Datagrams have no last one."""
+        return self._empty.wait(timeout)
 
     def close(self, code: CloseCode, reason: str = "") -> None:
         """Begins to end the link: `run` returns when the peer agreed or did not in time."""
@@ -361,22 +348,13 @@ class Link:
 
     def _sweep(self) -> None:
         """Closes channels that have been idle for too long."""
-        seen: dict[m.ChannelId, tuple[tuple[int, ...], float]] = {}
-        idle_limit = self.account.idle or CHANNEL_IDLE
-        pause = min(_SWEEP, idle_limit / 2)
+        idle = Idle(self.account.idle)
         while True:
-            gevent.sleep(pause)
-            before, seen = seen, {}
+            gevent.sleep(idle.pause)
             self._log_lines = 0
             heap.give_back()
-            for channel in list(self._channels.values()):
-                activity = channel.activity()
-                idle = 0.0
-                if channel.id in before and before[channel.id][0] == activity:
-                    idle = before[channel.id][1] + pause
-                seen[channel.id] = activity, idle
-                if idle >= min(_patience(channel), idle_limit):
-                    channel.fail("idle for too long")
+            for channel in idle.overdue(self.each_channel()):
+                channel.fail("idle for too long")
 
     # -- what channels ask of their carrier
 
@@ -405,10 +383,3 @@ class Link:
                 self.associations -= 1
         if not self.streams:
             self._empty.set()
-
-
-def _patience(channel: AnyChannel) -> float:
-    """Seconds for which a channel may be idle."""
-    if isinstance(channel, DatagramChannel):
-        return ASSOCIATION_IDLE
-    return HALF_ENDED_IDLE if channel.half_ended else CHANNEL_IDLE
