@@ -7,8 +7,10 @@ from typing import TypeAlias
 
 from linksocks.client.provider import ProviderRole
 from linksocks.client.role import ClientRole
+from linksocks.errors import DeadlineError
 from linksocks.library.tokens import NO_PORT, ReverseTokenResult
 from linksocks.net.greenlets import until
+from linksocks.net.sockets import shown
 from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.tunnel.access import AccessRules
@@ -76,10 +78,16 @@ def wait_ready(patience: float | None, role: AnyClient) -> None:
 
 def dial(address: tuple[str, int], limit: float | None, patience: float, role: AnyClient) -> int:
     """The descriptor of a connection, made in `limit` seconds."""
-    began = time.monotonic()
-    role.wait_ready(patience if limit is None else min(patience, limit))
     assert isinstance(role, ClientRole)
-    return role.dial(*address, None if limit is None else until(began + limit))
+    if limit is None:
+        role.wait_ready(patience)
+        return role.dial(*address, None)
+    ends = time.monotonic() + limit
+    role.wait_ready(min(patience, limit))
+    left = until(ends)
+    if not left:
+        raise DeadlineError(f"{shown(address)} was not reached in {limit:g} s")
+    return role.dial(*address, left)
 
 
 def add_own_connector(token: str, patience: float, role: AnyClient) -> str:

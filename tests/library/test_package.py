@@ -1,0 +1,63 @@
+"""What `import linksocks` gives, and what it does not cost."""
+
+from __future__ import annotations
+
+import importlib.resources
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import linksocks
+from linksocks import errors
+
+
+def python(program: str) -> str:
+    """What a program prints; it must say nothing else."""
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert not run.stderr
+    return run.stdout.strip()
+
+
+def test_dir_and_star_are_what_is_public() -> None:
+    assert dir(linksocks) == sorted(linksocks.__all__)
+    names: dict[str, object] = {}
+    exec("from linksocks import *", names)
+    assert set(names) - {"__builtins__"} == set(linksocks.__all__)
+
+
+def test_every_public_name_is_there_and_comes_from_where_it_lives() -> None:
+    for name in linksocks.__all__:
+        assert getattr(linksocks, name) is getattr(linksocks, name)
+
+
+def test_all_errors_of_the_tree_are_public() -> None:
+    tree = {
+        name
+        for name, kind in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(kind, errors.LinkSocksError)
+    }
+    assert tree <= set(linksocks.__all__)
+
+
+def test_other_names_are_none() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Sever'"):
+        linksocks.Sever  # noqa: B018
+
+
+def test_it_costs_no_gevent_until_it_is_used() -> None:
+    program = "import sys, linksocks; print(there := 'gevent' in sys.modules)"
+    assert python(program) == "False"
+    assert python(program.replace("; print", "; linksocks.Server; print")) == "True"
+
+
+def test_a_program_without_logging_hears_nothing() -> None:
+    program = "import logging, linksocks; logging.getLogger('linksocks.server').warning('a stranger')"
+    assert python(program) == ""
+
+
+def test_types_are_shipped() -> None:
+    assert importlib.resources.files("linksocks").joinpath("py.typed").is_file()
