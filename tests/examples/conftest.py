@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.examples.intranet import Intranet
-from tests.support.processes import Process, linksocks
+from tests.support.processes import PATIENCE, Process, linksocks
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -49,6 +50,13 @@ class World:
     def logins(self) -> int:
         """How many connectors have come so far."""
         return sum("connector logged in" in line for line in self.server.err)
+
+    def wait_logins(self, count: int) -> None:
+        """Until so many have come."""
+        deadline = time.monotonic() + PATIENCE
+        while self.logins < count:
+            assert time.monotonic() < deadline, self.server.output
+            time.sleep(0.02)  # the pace of the polling, not what is waited for
 
 
 @pytest.fixture(scope="session")

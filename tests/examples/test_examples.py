@@ -124,11 +124,11 @@ def test_celery_tasks(world: World, tmp_path: Path) -> None:
     )
     before = world.logins
     with Process([sys.executable, "-m", "celery", *worker], env=env) as celery:
-        celery.wait_line(r"celery@\S+ ready")
+        world.wait_logins(before + 2)  # one for each process of the pool, with nothing to do yet
         with Process([sys.executable, "-c", ask], env=env) as asking:
             assert asking.wait_exit(timeout=30) == 0, asking.output + celery.output
         assert asking.out == [str(sizes)]
-        assert world.logins == before + 2  # one for each process of the pool, none for who asked
+        assert world.logins == before + 2  # none for who asked
         celery.send_signal(signal.SIGTERM)
         assert celery.wait_exit() == 0, celery.output
     assert "Traceback" not in celery.output

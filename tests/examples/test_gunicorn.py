@@ -65,6 +65,7 @@ def test_each_worker_has_its_own_tunnel(world: World, patched: bool, args: list[
     config = EXAMPLES / ("gunicorn_gevent.py" if patched else "gunicorn_gthread.py")
     before = world.logins
     with gunicorn(world, "--config", str(config), *args, "watched:app") as (_, address):
+        world.wait_logins(before + 2)  # with nothing to do yet
         for worker in both_workers(address):
             assert worker["X-Patched"] == str(patched)
             if patched:
@@ -89,7 +90,8 @@ def test_a_tunnel_of_the_master_is_refused_in_the_worker(world: World) -> None:
 def test_a_wrong_token_ends_it_at_its_start(world: World) -> None:
     config = EXAMPLES / "gunicorn_gthread.py"
     env = world.env | {"LINKSOCKS_TOKEN": "wrong", "PYTHONPATH": str(EXAMPLES)}
-    argv = [sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", "--config", str(config)]
+    # One worker: gunicorn stumbles when a second one fails while it halts.
+    argv = [sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", "--config", str(config), "-w", "1"]
     with Process(argv, env=env) as process:
         assert process.wait_exit() == 3, process.output
     assert "AuthError" in process.output
