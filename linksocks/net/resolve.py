@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Final, NamedTuple, TypeAlias, cast
 from weakref import WeakKeyDictionary
 
 import gevent
+from gevent import monkey
 from gevent.event import AsyncResult
 from gevent.lock import Semaphore
 from gevent.threadpool import ThreadPool
@@ -59,6 +61,9 @@ class Address(NamedTuple):
     family: socket.AddressFamily
     sockaddr: tuple[str, int] | tuple[str, int, int, int]
 
+
+_of_the_system: Final = cast(Callable[..., "list[_Answer]"], monkey.get_original("socket", "getaddrinfo"))
+"""Also in a patched program: gevent's own would make a hub in each of our threads, and more threads for that."""
 
 _Answer: TypeAlias = tuple[socket.AddressFamily, int, int, str, tuple[str, int]]
 _Outcome: TypeAlias = list[_Answer] | OSError | ValueError
@@ -152,7 +157,7 @@ def _outcome(host: str) -> _Outcome:
 
 
 def _getaddrinfo(host: str) -> list[_Answer]:
-    return socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)  # type: ignore[return-value]
+    return _of_the_system(host, 0, type=socket.SOCK_STREAM)
 
 
 def literal(host: str) -> Address | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import trustme
 
 from tests.embed.programs import outcome
 
@@ -311,3 +312,59 @@ def test_many_forks_under_way(patched: bool):
         patched=patched,
     )
     assert said == ["this tunnel "] * 8 + ["True"]
+
+
+@BOTH
+def test_real_tunnels_own_all_their_sockets(patched: bool, tmp_path):
+    """Of all kinds: with TLS and without, ports, links, applications, targets, UDP, and those handed out."""
+    authority = trustme.CA()
+    pair = authority.issue_cert("localhost")
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    pair.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    pair.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
+    said = forks(
+        f"""
+        folder = {str(tmp_path)!r}
+        from linksocks.net.certificate import Certificate
+        from linksocks.net.trust import Trust
+        from tests.support import socks
+        from tests.support.associations import Association
+        from tests.support.roles import client_role, server_role
+
+        def sockets():
+            return sorted(what for what in fds().values() if what == "socket")
+
+        target = plain.create_server(("127.0.0.1", 0))  # the kernel connects for it
+        there = target.getsockname()
+        apps = []
+        before = sockets()
+        home = enter()
+        def start():
+            server = server_role(certificate=Certificate(folder + "/cert.pem", folder + "/key.pem"))
+            server.start()
+            trust = Trust(ca_file=folder + "/ca.pem")
+            client = client_role(0, url="wss://localhost:%d" % server.port, trust=trust)
+            client.start()
+            client.wait_ready(5)
+            return server, client
+        server, client = home.call(start, timeout=5)
+        apps.append(plain.create_connection(("127.0.0.1", client.socks_port)))
+        apps.append(socks.connect(client.socks_port, *there))
+        apps.append(Association(("127.0.0.1", client.socks_port)))
+        handed = home.call(client.dial, *there, 5, timeout=5)
+        print("open")
+        def child():
+            for app in apps:
+                app.close()
+            os.close(handed)
+            if {patched}:
+                gevent.sleep(0.05)
+            left = sockets()
+            print(left == before or [plain.socket(fileno=fd) for fd, what in fds().items() if what == "socket"])
+        forked(child)
+        home.hold(lambda: (client.stop(0), server.stop(0)))
+        print(len(sockets()) > len(before) + 10)
+        """,
+        patched=patched,
+    )
+    assert said == ["open", "True", "True"]

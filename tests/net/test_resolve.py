@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 
 import gevent
@@ -11,6 +12,7 @@ import pytest
 from linksocks.errors import Cause, DialError
 from linksocks.net import resolve as module
 from linksocks.net.resolve import Resolver
+from tests.support.processes import Process
 
 ANSWER = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.9", 0))]
 
@@ -188,3 +190,18 @@ def test_who_gave_up_waiting_takes_nobody_s_place(monkeypatch, resolver):
     gevent.joinall(waiting, timeout=10, raise_error=True)
     assert resolver.resolve("again", 80, 10)
     assert len(names.asked) == module._SHARE + 1
+
+
+def test_a_patched_program_gets_no_more_threads():
+    """One that looks up, and no hub in it, whose look-ups would need threads of its own."""
+    program = """
+from gevent import monkey; monkey.patch_all()
+import gc, os
+from gevent.hub import Hub
+from linksocks.net.resolve import Resolver
+assert Resolver().resolve("localhost", 80, 5)
+print(len(os.listdir("/proc/self/task")), sum(isinstance(thing, Hub) for thing in gc.get_objects()))
+"""
+    with Process([sys.executable, "-c", program]) as process:
+        assert process.wait_exit() == 0, process.output
+    assert process.out == ["2 1"]
