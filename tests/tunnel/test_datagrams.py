@@ -13,6 +13,7 @@ from gevent import socket
 from linksocks.errors import Cause, DialError
 from linksocks.net.egress import Direct
 from linksocks.net.resolve import Resolver
+from linksocks.tunnel import idle as idles
 from linksocks.tunnel import link as links
 from linksocks.tunnel import outbound as outbounds
 from linksocks.tunnel import switch as switches
@@ -330,8 +331,8 @@ class TestEnds:
                 peer.link.open_datagrams()
 
     def test_an_idle_one_is_closed_and_a_busy_one_is_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(links, "_SWEEP", 0.02)
-        monkeypatch.setattr(links, "ASSOCIATION_IDLE", 0.05)
+        monkeypatch.setattr(idles, "_LOOK", 0.02)
+        monkeypatch.setattr(idles, "ASSOCIATION_IDLE", 0.05)
         with Peer("ours", client=False) as peer:
             idle, idle_sink = opened(peer)
             busy, busy_sink = opened(peer)

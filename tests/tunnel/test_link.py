@@ -7,7 +7,7 @@ import gevent
 import pytest
 
 from linksocks.errors import DialError, LinkClosed
-from linksocks.tunnel import link as links
+from linksocks.tunnel import idle as idles
 from linksocks.tunnel.channel import Channel
 from linksocks.tunnel.datagrams import DatagramChannel
 from linksocks.wire import messages as m
@@ -257,8 +257,8 @@ def _flood(channel: Channel) -> None:
 
 class TestIdleChannels:
     def test_an_idle_channel_is_closed_and_a_busy_one_is_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(links, "_SWEEP", 0.02)
-        monkeypatch.setattr(links, "CHANNEL_IDLE", 0.05)
+        monkeypatch.setattr(idles, "_LOOK", 0.02)
+        monkeypatch.setattr(idles, "CHANNEL_IDLE", 0.05)
         with Peer("ours", client=False) as peer:
             _, idle_sink = connected(peer)
             busy, busy_sink = connected(peer)
@@ -271,8 +271,8 @@ class TestIdleChannels:
             busy.abort("over")
 
     def test_half_a_channel_has_less_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(links, "_SWEEP", 0.02)
-        monkeypatch.setattr(links, "HALF_ENDED_IDLE", 0.05)
+        monkeypatch.setattr(idles, "_LOOK", 0.02)
+        monkeypatch.setattr(idles, "HALF_ENDED_IDLE", 0.05)
         with Peer("ours", client=False) as peer:
             channel, sink = connected(peer)
             channel.finish()

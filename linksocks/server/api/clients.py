@@ -17,7 +17,7 @@ from linksocks.server.api.answers import answer, failure
 from linksocks.server.api.controls import Controls
 from linksocks.server.clients import Client
 from linksocks.tunnel.datagrams import DatagramChannel
-from linksocks.tunnel.link import AnyChannel
+from linksocks.tunnel.idle import AnyChannel
 from linksocks.wire.frames import CloseCode
 
 MAX_CHANNELS: Final = 1000
