@@ -14,10 +14,10 @@ from typing import Final
 
 from linksocks.errors import ConfigError
 from linksocks.net.greenlets import Greenlet, at_once, spawn_later
-from linksocks.server.grants import Connector
+from linksocks.server.grants import Connector, Grant, MakeLink
 from linksocks.server.groups import Group
 from linksocks.server.specs import Kind, TokenSpec
-from linksocks.server.tokens import Grant, MakeLink, Token, TokenTable
+from linksocks.server.tokens import Token, TokenTable
 from linksocks.tunnel.gate import Gate
 from linksocks.tunnel.link import NOBODY, Link
 from linksocks.wire import messages as m

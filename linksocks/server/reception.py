@@ -11,9 +11,10 @@ from linksocks.net.accept import Accepted
 from linksocks.net.websocket import WebSocket
 from linksocks.server.accounts import Accounts
 from linksocks.server.clients import Clients
+from linksocks.server.grants import Manage, may_not_manage
 from linksocks.server.groups import Group
 from linksocks.server.login import Login, TooManyLinksError, log_in
-from linksocks.server.tokens import Manage, TokenTable, may_not_manage
+from linksocks.server.tokens import TokenTable
 from linksocks.tunnel.events import LinkDown, LinkUp, Observers
 from linksocks.tunnel.limits import Account
 from linksocks.tunnel.link import Acceptor, Link

@@ -28,11 +28,12 @@ from linksocks.server.api import create_api
 from linksocks.server.api.controls import Controls
 from linksocks.server.clients import Clients
 from linksocks.server.grantor import Grantor
+from linksocks.server.grants import Grant
 from linksocks.server.issuer import Issuer
 from linksocks.server.ports import POOL, PortPool
 from linksocks.server.reception import Reception
 from linksocks.server.specs import TokenSpec
-from linksocks.server.tokens import Grant, Token, TokenTable
+from linksocks.server.tokens import Token, TokenTable
 from linksocks.server.web import create_app
 from linksocks.tunnel.access import NO_RULES, AccessRules
 from linksocks.tunnel.events import Observers

@@ -5,87 +5,20 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeAlias
+from typing import Final
 
 from linksocks.errors import ConfigError
-from linksocks.server.groups import Group
+from linksocks.server.grants import Grant
 from linksocks.server.specs import Kind, TokenSpec
-from linksocks.tunnel.gate import Gate
 from linksocks.tunnel.limits import Rates
-from linksocks.tunnel.link import Acceptor, Link
-from linksocks.wire import messages as m
+from linksocks.tunnel.link import Link
 from linksocks.wire.auth import fingerprint, token_hash
 from linksocks.wire.frames import CloseCode
 
 RESERVED: Final = "anonymous"
 """What a client without a token calls itself (PROTOCOL section 2.2)."""
-
-Manage: TypeAlias = Callable[[m.Connector], m.ConnectorResponse]
-"""Answers a provider that adds or removes a connector token."""
-
-
-def may_not_manage(message: m.Connector) -> m.ConnectorResponse:
-    """The answer to all others."""
-    return m.ConnectorResponse(message.channel, False, "this token may not manage connector tokens")
-
-
-class MakeLink(Protocol):
-    """Gives a client its link; what it logs is passed on in `group`, `manage` answers its Connector messages."""
-
-    def __call__(
-        self, acceptor: Acceptor, group: Group | None = None, manage: Manage = may_not_manage, /
-    ) -> Link: ...
-
-
-class Grant:
-    """What a token lets a client do."""
-
-    client: str
-    """What its client is, in a word."""
-    reverse = False
-    """Whether it is a provider."""
-    gate: Gate
-    """With the token's access rules."""
-
-    @property
-    def port(self) -> int | None:
-        """The one for applications, where there is one."""
-        return None
-
-    @property
-    def waiting(self) -> int:
-        """How many channels wait for a provider of this token now."""
-        return 0
-
-    def change(self, spec: TokenSpec) -> None:
-        """Grants what `spec` says, to what begins from now on. Raises ListenError, and nothing has changed."""
-        self.gate.own = spec.rules
-
-    def prepare(self) -> None:
-        """Before the client is told that it is in. Raises ListenError."""
-
-    def admit(self, make: MakeLink, instance: bytes) -> AbstractContextManager[Link]:
-        """The client's link; inside the context it takes part. `instance` names the client."""
-        raise NotImplementedError
-
-    def dial(self, _host: str, _port: int, _timeout: float | None) -> int:
-        """The descriptor of a socket that is connected through one of its providers.
-
-        Raises DialError, and ConfigError for a token through which the server itself can't dial.
-        """
-        raise ConfigError(
-            "expected a reverse token with a port: only through its providers can the server dial"
-        )
-
-    def drain(self, grace: float) -> None:
-        """Opens nothing new, and waits `grace` seconds at most for the end of what there is, longer only for what is
-        on its way already."""
-
-    def stop(self) -> None:
-        """Ends all that is only this grant's."""
 
 
 @dataclass(eq=False, slots=True)

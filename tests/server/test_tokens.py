@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from linksocks.errors import ConfigError
+from linksocks.server.grants import Grant
 from linksocks.server.specs import Kind, TokenSpec
-from linksocks.server.tokens import Grant, TokenTable
+from linksocks.server.tokens import TokenTable
 from linksocks.wire.auth import token_hash
 
 
