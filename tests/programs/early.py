@@ -38,9 +38,11 @@ with Website() as site, client("the-token", socks_port=socks_port, socks_wait_se
         raise AssertionError("ready without a server")
     first = start_fetching(socks_port)
 
-    with Server(ws_host="127.0.0.1", ws_port=ws_port, socks_wait_client=False) as server:
-        server.add_forward_token("the-token")
-        server.add_reverse_token(token="the-provider", port=reverse_port)
+    # The tokens before the start, where the client finds its own.
+    server = Server(ws_host="127.0.0.1", ws_port=ws_port, socks_wait_client=False)
+    server.add_forward_token("the-token")
+    server.add_reverse_token(token="the-provider", port=reverse_port)
+    with server:
         forward.wait_ready(timeout=5)
         first.join()
 

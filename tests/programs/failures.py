@@ -40,7 +40,7 @@ with Server(ws_host="127.0.0.1", ws_port=ws_port) as server:
             each.wait_ready(timeout=5)
         fails(server.add_forward_token, "taken")
         fails(server.add_forward_token, "anonymous")
-        fails(server.add_forward_token_with_rules, "new", [AccessRule(["nowhere"])])
+        fails(server.add_forward_token_with_rules, "new", [AccessRule(["10.0.0.0/99"])])
         fails(server.add_reverse_token, token="taken")
         fails(server.add_reverse_token, port=result.port)
         fails(server.add_connector_token, "new", "no-such-token")

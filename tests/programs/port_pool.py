@@ -16,5 +16,5 @@ with Server(ws_host="127.0.0.1", ws_port=free_port(), port_pool=pool) as server:
     else:
         raise AssertionError("a port out of nowhere")
     server.remove_token(results[0].token)
-    assert server.add_reverse_token().port == results[0].port
+    assert server.add_reverse_token(token=results[0].token).port == results[0].port
 print("port_pool: each of its ports, and no other")
