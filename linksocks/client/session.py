@@ -125,7 +125,7 @@ class Session:
                 upgraded.websocket.finish()
                 raise
         agreed = self._extensions.agreed(parse_extensions(upgraded.headers.get(HEADER.lower(), "")))
-        log.info("logged in at %s", self._url.geturl())
+        log.info("logged in at %s", self._url._replace(query="").geturl())  # which may hold a secret
         log.debug("the server speaks 0x%02x; agreed: %s", welcome.version, agreed.header() or "no extensions")
         terms = Terms(welcome.version, agreed, self._max_window)
         return Link(upgraded.websocket, terms, acceptor, handlers, self.account)

@@ -66,8 +66,15 @@ class _Share(logging.Handler):
             seen = list(_handlers(logging.getLogger(record.name)))
             for handler in _handlers(logger):
                 if handler not in seen and record.levelno >= handler.level:
-                    handler.handle(renamed)
+                    self._give(renamed, handler)
         return True
+
+    def _give(self, record: logging.LogRecord, handler: logging.Handler) -> None:
+        """A handler of the program that fails must not break the tunnel."""
+        try:
+            handler.handle(record)
+        except Exception:  # noqa: BLE001 - logging's own way to say it
+            self.handleError(record)
 
 
 _SHARE: Final = _Share()
