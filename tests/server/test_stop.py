@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import gevent
 import pytest
 from gevent import socket
+from gevent.event import Event
 
-from linksocks.errors import ListenError
+from linksocks.errors import ClosedError, ConfigError, ListenError
+from linksocks.server import ports
+from linksocks.server import role as roles
 from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.tunnel.busy import DELIVERY
@@ -203,3 +207,41 @@ class TestFromAnyState:
             with running(each):
                 assert each.port_of("also kept") == port
                 assert each.knows(TokenSpec(Kind.FORWARD, "kept"))
+
+    def test_while_it_starts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """In a patched program to look its host up gives way to others."""
+        looked_up = slowly(monkeypatch, roles, "bind")
+        role = server_role()
+        starting, ending = gevent.spawn(role.start), gevent.spawn(role.stop, 0)
+        gevent.idle()
+        looked_up.set()
+        starting.get()
+        ending.get()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", role.port))
+
+    def test_while_tokens_are_added(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        looked_up = slowly(monkeypatch, ports, "bind")
+        role = server_role(token="")
+        adding = [
+            gevent.spawn(role.add, TokenSpec(Kind.REVERSE, token)) for token in (REVERSE, REVERSE, "other")
+        ]
+        ending = gevent.spawn(role.stop, 0)
+        gevent.idle()
+        looked_up.set()
+        gevent.joinall([*adding, ending])
+        assert [type(each.exception) for each in adding] == [type(None), ConfigError, type(None)]
+        with pytest.raises(ClosedError):
+            role.add(TokenSpec(Kind.REVERSE, "too late"))
+
+
+def slowly(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) -> Event:
+    """From now on this function of a module waits for the event first."""
+    event, own = Event(), getattr(module, name)
+
+    def run(*args: object) -> object:
+        event.wait()
+        return own(*args)
+
+    monkeypatch.setattr(module, name, run)
+    return event
