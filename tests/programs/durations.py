@@ -1,6 +1,7 @@
 """Durations: seconds as int and float, timedelta, and Go's strings; what is none of them is an error at once."""
 
 from datetime import timedelta
+from typing import Any
 
 from outside import Website, fetch, free_port
 
@@ -35,7 +36,7 @@ with Website() as site:
                 size += fetch(site, socks_port)
 
 
-def wrong(duration: object, error: type[Exception]) -> None:
+def wrong(duration: Any, error: type[Exception]) -> None:
     for make in (
         lambda: Server(connect_timeout=duration),
         lambda: Client("token", ws_url=url, reconnect_delay=duration),

@@ -8,7 +8,7 @@ from outside import Website, fetch, free_port
 from linksocks import Client, Server
 
 ws_port, socks_port, reverse_port = free_port(), free_port(), free_port()
-sizes = []
+sizes: list[int] = []
 
 
 def client(token: str, **options: Any) -> Client:

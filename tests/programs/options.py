@@ -1,6 +1,7 @@
 """Every option of the constructors at once, those of direct mode included, with values that change nothing here."""
 
 import logging
+from typing import Any
 
 from outside import Website, fetch, free_port
 
@@ -8,7 +9,7 @@ from linksocks import Client, Server
 
 ws_port, socks_port, reverse_port = free_port(), free_port(), free_port()
 
-options = {
+options: dict[str, Any] = {
     "logger": logging.getLogger("my_app"),
     "ws_url": f"ws://localhost:{ws_port}",
     "socks_host": "127.0.0.1",
@@ -86,5 +87,6 @@ with (
 Server(
     **dict.fromkeys(("logger", "ws_host", "ws_port", "socks_host", "connect_timeout", "direct_enable"))
 ).close()
-Client(None, reverse=None, **dict.fromkeys(options)).close()
+nothing: dict[str, Any] = dict.fromkeys(options)
+Client(None, reverse=None, **nothing).close()
 print(f"options: {size} bytes")

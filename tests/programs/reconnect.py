@@ -20,6 +20,7 @@ def start_server() -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
     )
+    assert server.stdout
     assert server.stdout.readline() == "both: ready\n"
     return server
 

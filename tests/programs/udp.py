@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 from outside import Association, free_port
@@ -13,7 +14,7 @@ ws_port, socks_port = free_port(), free_port()
 
 
 @contextlib.contextmanager
-def echo_datagrams(host: str):
+def echo_datagrams(host: str) -> Iterator[int]:
     """A UDP port of `host` that answers each datagram with itself, reversed; an empty one ends it."""
 
     def serve() -> None:
@@ -24,9 +25,11 @@ def echo_datagrams(host: str):
         target.bind((host, 0))
         thread = threading.Thread(target=serve)
         thread.start()
-        yield target.getsockname()[1]
-        target.sendto(b"", target.getsockname())
-        thread.join()
+        try:
+            yield target.getsockname()[1]
+        finally:
+            target.sendto(b"", target.getsockname())
+            thread.join()
 
 
 def client(token: str, **options: Any) -> Client:
@@ -46,9 +49,9 @@ with Server(ws_host="127.0.0.1", ws_port=ws_port) as server:
         size = 0
         for port in (socks_port, result.port):
             for host in ("127.0.0.1", "::1"):
-                with echo_datagrams(host) as target, Association(("127.0.0.1", port)) as association:
+                with echo_datagrams(host) as echo, Association(("127.0.0.1", port)) as association:
                     for question in (b"ping", bytes(range(256)) * 5):
-                        _, _, answer = association.ask(host, target, question)
+                        answer = association.ask(host, echo, question)[2]
                         assert answer == question[::-1]
                         size += len(answer)
 print(f"udp: {size} bytes")

@@ -9,7 +9,7 @@ from linksocks import Client, Server
 other_ws_port, other_socks_port = free_port(), free_port()
 ws_port, socks_port = free_port(), free_port()
 
-upstream = {
+upstream: dict[str, Any] = {
     "upstream_proxy": f"127.0.0.1:{other_socks_port}",
     "upstream_username": "user",
     "upstream_password": "secret",
