@@ -14,16 +14,14 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import gevent
 
+from linksocks.embed.place import Place
+from linksocks.embed.thread import HubThread
 from linksocks.errors import ClosedError, LinkSocksError
 from linksocks.net.greenlets import spawn, until
-
-if TYPE_CHECKING:
-    from linksocks.embed.place import Place
-    from linksocks.embed.thread import HubThread
 
 TIMEOUT: Final = 5.0
 """Seconds for all tunnels to stop."""

@@ -20,40 +20,47 @@ from __future__ import annotations
 import _socket
 import contextlib
 import os
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Collection
+from typing import Final
 
 from gevent import socket
 from gevent._hub_local import get_hub_if_exists
+from gevent.hub import Hub
 
 from linksocks.embed.native import close_now
+from linksocks.embed.place import Place, greenlets_of
+from linksocks.embed.thread import HubThread
 from linksocks.errors import LinkSocksError
 from linksocks.net.sockets import owned
-
-if TYPE_CHECKING:
-    from linksocks.embed.place import Place
-    from linksocks.embed.thread import HubThread
 
 _dead: Final[list[HubThread]] = []
 """Threads of parents. Their hubs are never freed: that would close numbers which are others' by now."""
 
 
 def leave_to_parent(
-    places: Iterable[Place], thread: HubThread | None, why: Callable[[], LinkSocksError]
+    places: Collection[Place], thread: HubThread | None, why: Callable[[], LinkSocksError]
 ) -> None:
     """In the child, at once after the fork; who calls a place of the parent gets `why`."""
-    living = get_hub_if_exists()
+    living: Hub | None = get_hub_if_exists()
     _close_sockets(living)
-    if thread is not None:
+    if thread is not None and thread.place.hub is not living:
         _dead.append(thread)
         for number in thread.descriptors:
             with contextlib.suppress(OSError):
                 close_now(number)
     for place in places:
-        if place.hub is living:
-            place.leave_to_parent(why)
-        else:
-            place.end(why)
+        place.end(why)
+    ours = [place for place in places if place.hub is living]
+    if living is not None and ours:
+        _end_greenlets(living, ours, why)
+
+
+def _end_greenlets(living: Hub, places: Collection[Place], why: Callable[[], LinkSocksError]) -> None:
+    living.loop.reinit()  # until then its epoll is the parent's; gevent's os.fork does it as well, others do not
+    for place in places:
+        place.expel_guests(why)
+    for greenlet in greenlets_of(living, places):
+        greenlet.kill(block=False)
 
 
 def _close_sockets(living: object) -> None:

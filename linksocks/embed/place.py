@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, Final, TypeVar
 
@@ -103,13 +103,10 @@ class Place:
         for call in list(self._calls):
             call.forget()
 
-    def leave_to_parent(self, why: Callable[[], LinkSocksError]) -> None:
-        """In a forked child: ends our greenlets' copies, where they would run on, and all calls."""
-        self.end(why)
+    def expel_guests(self, why: Callable[[], LinkSocksError]) -> None:
+        """Who runs here what it called itself gets `why` there. In the home."""
         for guest in list(self._guests):
             gevent.kill(guest, why())
-        for worker in _greenlets_of(self):
-            worker.kill(block=False)
 
     # -- in the home
 
@@ -172,11 +169,11 @@ class Place:
             del failure  # see Call.result
 
 
-def _greenlets_of(place: Place) -> Iterator[gevent.Greenlet[..., Any]]:
-    """All that live. It looks at every object of the process: 0.1 s for a million."""
+def greenlets_of(hub: Hub, places: Collection[Place]) -> Iterator[gevent.Greenlet[..., Any]]:
+    """Those of `hub` that live and belong to one of `places`. It looks at every object of the process."""
     for thing in gc.get_objects():
         # By type(): isinstance asks a weak proxy for its class, which fails once its object is gone.
-        if issubclass(type(thing), gevent.Greenlet) and not thing.ready():
+        if issubclass(type(thing), gevent.Greenlet) and thing.parent is hub and not thing.ready():
             context = thing.gr_context
-            if context is not None and context.get(_place) is place:
+            if context is not None and context.get(_place) in places:
                 yield thing

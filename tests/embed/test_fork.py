@@ -368,3 +368,24 @@ def test_real_tunnels_own_all_their_sockets(patched: bool, tmp_path):
         patched=patched,
     )
     assert said == ["open", "True", "True"]
+
+
+def test_in_the_thread_of_the_home():
+    """A fork there, in what the home runs for its tunnel, leaves the parent its loop."""
+    said = forks(
+        """
+        tunnel = Tunnel()
+        tunnel.flows()
+        def fork():
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    gevent.sleep(0.05)  # the child's loop runs; this greenlet is killed with the others
+                finally:
+                    os._exit(0)
+            return pid
+        pid = tunnel.home.call(fork, timeout=5)
+        print(os.waitpid(pid, 0)[1], tunnel.flows())
+        """
+    )
+    assert said == ["0 True"]

@@ -228,7 +228,7 @@ def test_a_result_that_a_cancelled_task_does_not_take_is_undone(home: Home):
     assert undone.get(timeout=PATIENCE) == "result"
 
 
-def test_a_task_whose_loop_has_ended_hurts_nobody(home: Home):
+def test_a_task_whose_loop_has_ended_hurts_nobody(home: Home, caplog):
     """As after a KeyboardInterrupt: the loop is closed while a call of it goes on."""
     go = threading.Event()
     loop = asyncio.new_event_loop()
@@ -244,6 +244,7 @@ def test_a_task_whose_loop_has_ended_hurts_nobody(home: Home):
     go.set()
     assert callers.thread(home, gevent.sleep, 0.01, timeout=PATIENCE) is None
     caller._log_destroy_pending = False  # type: ignore[attr-defined]
+    assert not [record for record in caplog.records if record.name == "linksocks.hub"]
 
 
 def test_many_loops_at_once(home: Home):
