@@ -6,7 +6,7 @@ import gevent
 import pytest
 from gevent import socket
 
-from linksocks.net.sockets import end_politely, own, owned, shown
+from linksocks.net.sockets import end_politely, has_news, own, owned, shown
 
 
 def test_the_last_words_arrive_over_unread_bytes():
@@ -54,3 +54,17 @@ def test_what_is_owned_is_listed_until_it_is_closed_or_forgotten():
     before = len(owned())
     own(socket.socket())
     assert len(owned()) == before
+
+
+def test_what_came_and_was_not_read_is_news():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        near = socket.create_connection(listener.getsockname())
+        far = listener.accept()[0]
+    with near, far:
+        assert not has_news(near)
+        far.sendall(b"bytes")
+        assert has_news(near)
+        assert near.recv(10) == b"bytes"
+        assert not has_news(near)
+        far.close()
+        assert has_news(near)

@@ -15,8 +15,8 @@ from linksocks.tunnel import relay as relays
 from linksocks.tunnel.callers import Callers
 from linksocks.wire import messages as m
 from tests.support import socks
-from tests.support.applications import knock, serving
-from tests.support.tunnels import KINDS, PATIENCE, Target, Tunnel, read_to_end
+from tests.support.applications import knock, listening, serving
+from tests.support.tunnels import KINDS, PATIENCE, Target, Tunnel, application, read_to_end
 
 MANY = 12 * 1024 * 1024
 """Bytes: more than the system and all windows hold."""
@@ -60,6 +60,21 @@ class TestArrives:
             said(app, MANY)
             left(tunnel)
             assert reading.get() == (MANY, True)
+
+    @both_kinds
+    def test_what_was_said_a_moment_ago(self, kind: str) -> None:
+        """Nobody has read it yet, neither the bytes nor the end."""
+        with Target() as target, Tunnel(kind) as tunnel, joined("by a port", tunnel, target) as (app, conn):
+            (relay,) = tunnel.passage.busy._relays.values()
+            while not (relay and relay._reading):
+                gevent.sleep(0)
+            assert not relay.leaving
+            app.sendall(b"last words")
+            assert relay.leaving
+            assert socks.read_exactly(conn, 10) == b"last words"
+            assert not relay.leaving
+            app.close()
+            assert relay.leaving
 
     @both_ways
     def test_at_a_target_that_takes_its_time(self, way: str) -> None:
@@ -160,6 +175,23 @@ def test_a_closed_stream_that_has_arrived_holds_up_nobody(monkeypatch: pytest.Mo
         tunnel.passage.drain(0, delivery=3600)
         tunnel.passage.stop()
         assert read_to_end(app) == (b"\0", True)
+
+
+def test_a_closed_stream_that_the_system_has_arrives_without_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relays, "LINGER", 3600)
+    size = 100_000  # less than our buffer, more than the application's
+    with Target() as target, Tunnel("foreign") as tunnel, listening(lambda: tunnel.client) as inbound:
+        app = application(inbound.port, target.port, receive_buffer=4096)
+        said(target.accept(), size)
+        while tunnel.client.channels:
+            gevent.sleep(0)
+        passage = inbound._passage
+        (relay,) = passage.busy._relays.values()
+        passage.drain(0, delivery=0.05)
+        assert relay
+        assert relay.leaving
+        passage.stop()
+        assert answered(app) == (size, True)
 
 
 class TestGrace:

@@ -610,6 +610,24 @@ class TestConnect:
             peer.send(m.ConnectResponse(True, channel.id))
             assert peer.fence() == []
 
+    @pytest.mark.parametrize("how", [gevent.Timeout(1), gevent.GreenletExit(), KeyboardInterrupt()], ids=repr)
+    def test_a_caller_that_is_interrupted(self, how: BaseException) -> None:
+        def interrupted() -> BaseException:
+            try:
+                channel.connect("target", 80, 3600)
+            except BaseException as error:  # noqa: BLE001 - whatever it is
+                return error
+            raise AssertionError("it was not interrupted")
+
+        with Peer("ours", client=False) as peer:
+            channel = peer.link.open()
+            Slow(channel)
+            connecting = gevent.spawn(interrupted)
+            peer.expect(m.Connect)
+            connecting.kill(how)
+            assert connecting.get() is how
+            assert "was stopped" in peer.expect(m.Disconnect).error
+
     def test_a_link_that_is_lost_meanwhile(self) -> None:
         with Peer("ours", client=False) as peer:
             channel = peer.link.open()
