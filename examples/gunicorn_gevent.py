@@ -15,7 +15,7 @@ workers = 2
 
 
 def post_worker_init(worker: Any) -> None:
-    """Not post_fork: that is before gunicorn patches the worker, and a tunnel starts as what it finds."""
+    """In each worker, once gunicorn has patched it; in post_fork the tunnel would get a native thread."""
     from flask_app import tunnel
 
     tunnel.wait_ready(10)

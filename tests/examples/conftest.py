@@ -38,6 +38,7 @@ class World:
     url: str
     server: Process
     ca_file: Path
+    intranet: Intranet
     forward: str = "forward"
     key: str = "key"
 
@@ -70,7 +71,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             url = "ws://" + server.wait_line(r"listening on (127\.0\.0\.1:\d+)")[1]
             with linksocks("provider", "-t", "lent", "-u", url, "-x", intranet.proxy) as provider:
                 provider.wait_line("logged in at")
-                yield World(url, server, ca_file)
+                yield World(url, server, ca_file, intranet)
 
 
 def assert_silent(process: Process) -> None:

@@ -9,6 +9,7 @@ host nobody.example.org          is not there
 port 5432                        sends back each line
 port 443                         the same as any other, with TLS
 any other, GET /pages/N          a page of N bytes
+any other, GET /held             as the following, once the test calls `release`
 any other, GET of anything else  a line with the host's name and the path
 ================================ =======================================================
 """
@@ -24,6 +25,8 @@ from typing import Self
 
 import trustme
 
+from tests.support.processes import PATIENCE
+
 NOBODY = "nobody.example.org"
 HTTPS, DATABASE = 443, 5432
 
@@ -37,6 +40,14 @@ class Intranet:
         authority.cert_pem.write_to_path(ca_file)
         authority.issue_cert("*.example.org").configure_cert(self._server.tls)
         self.proxy = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def wait_held(self) -> None:
+        """Until somebody has asked for /held."""
+        assert self._server.held.acquire(timeout=PATIENCE), "nobody asks for /held"
+
+    def release(self) -> None:
+        """One /held is answered."""
+        self._server.released.release()
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -55,12 +66,15 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
         super().__init__(address, handler)
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.held = threading.Semaphore(0)
+        self.released = threading.Semaphore(0)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A connection that ends in the middle is what some tests are about."""
 
 
 class _Handler(BaseHTTPRequestHandler):
+    server: _Server
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     host = ""
@@ -73,7 +87,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(HTTPStatus.OK)
         self.end_headers()
         if int(port) == HTTPS:
-            assert isinstance(self.server, _Server)
             self.request = self.server.tls.wrap_socket(self.request, server_side=True)
             self.setup()
         if int(port) == DATABASE:
@@ -85,6 +98,9 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.host:
             self.send_error(HTTPStatus.FORBIDDEN, "only through a tunnel")
             return
+        if self.path == "/held":
+            self.server.held.release()
+            self.server.released.acquire(timeout=PATIENCE)
         folder, _, size = self.path.strip("/").partition("/")
         page = b"." * int(size) if folder == "pages" else f"{self.host} {self.path}\n".encode()
         self.send_response(HTTPStatus.OK)

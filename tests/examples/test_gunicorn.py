@@ -21,6 +21,8 @@ from tests.support.processes import Process
 
 HERE = EXAMPLES.parent / "tests" / "examples"
 
+GUNICORN = [sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", "--no-control-socket"]
+
 ROUNDS = 50
 """Of requests, until each worker has answered one: the kernel chooses who accepts."""
 
@@ -28,11 +30,11 @@ ROUNDS = 50
 @contextmanager
 def gunicorn(world: World, *args: str) -> Iterator[tuple[Process, str]]:
     """gunicorn and its address. It must end by SIGTERM, on its own, with no word of trouble."""
-    argv = [sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", *args]
-    with Process(argv, env=world.env | {"PYTHONPATH": f"{HERE}:{EXAMPLES}"}) as process:
+    with Process([*GUNICORN, *args], env=world.env | {"PYTHONPATH": f"{HERE}:{EXAMPLES}"}) as process:
         address = process.wait_line(r"Listening at: (http://127\.0\.0\.1:\d+)")[1]
         yield process, address
-        process.send_signal(signal.SIGTERM)
+        if process.running:
+            process.send_signal(signal.SIGTERM)
         assert process.wait_exit(timeout=15) == 0, process.output
     for trouble in ("Traceback", "TIMEOUT", "SIGKILL", "[ERROR]", "Exception ignored"):
         assert trouble not in process.output, process.output
@@ -75,11 +77,23 @@ def test_each_worker_has_its_own_tunnel(world: World, patched: bool, args: list[
         assert world.logins == before + 2
 
 
-def test_a_tunnel_of_the_master_is_refused_in_the_worker(world: World) -> None:
-    with gunicorn(world, "--preload", "--workers", "2", "--chdir", str(HERE), "inherited:app") as (
-        _,
-        address,
+@pytest.mark.parametrize("name", ["gunicorn_gthread.py", "gunicorn_gevent.py"])
+def test_a_request_that_is_under_way_is_answered_before_the_end(world: World, name: str) -> None:
+    with (
+        ThreadPoolExecutor(1) as pool,
+        gunicorn(world, "--config", str(EXAMPLES / name), "watched:app") as (process, address),
     ):
+        both_workers(address)  # one that is in post_fork when SIGTERM comes does not hear it
+        asked = pool.submit(fetch, f"{address}/held")
+        world.intranet.wait_held()
+        process.send_signal(signal.SIGTERM)
+        process.wait_line("Handling signal: term")
+        world.intranet.release()
+        assert asked.result()[0] == "intranet.example.org /held\n"
+
+
+def test_a_tunnel_of_the_master_is_refused_in_the_worker(world: World) -> None:
+    with gunicorn(world, "--preload", "--chdir", str(HERE), "inherited:app") as (_, address):
         for _ in range(4):
             page, _headers = fetch(address)
             refused, works = page.splitlines()
@@ -91,7 +105,6 @@ def test_a_wrong_token_ends_it_at_its_start(world: World) -> None:
     config = EXAMPLES / "gunicorn_gthread.py"
     env = world.env | {"LINKSOCKS_TOKEN": "wrong", "PYTHONPATH": str(EXAMPLES)}
     # One worker: gunicorn stumbles when a second one fails while it halts.
-    argv = [sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", "--config", str(config), "-w", "1"]
-    with Process(argv, env=env) as process:
+    with Process([*GUNICORN, "--config", str(config), "--workers", "1"], env=env) as process:
         assert process.wait_exit() == 3, process.output
     assert "AuthError" in process.output
