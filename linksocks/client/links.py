@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 import gevent
 from gevent.event import AsyncResult, Event
+from gevent.lock import Semaphore
 
 from linksocks.client.keeper import Keeper, Persistence
 from linksocks.errors import AuthError, Cause, ClosedError, DeadlineError, DialError, LinkSocksError
@@ -62,7 +63,8 @@ class Links:
         self._observers = observers
         self._linked = Event()  # there is a link
         self._ready = Event()  # ... and it has all that goes with it
-        self._stopping = False
+        self._stopping = self._stopped = False
+        self._ending = Semaphore()
         self._outcome: AsyncResult[None] = AsyncResult()
 
     @property
@@ -115,20 +117,28 @@ class Links:
     def stop(self, grace: float, side: Side, farewell: Callable[[], None] = lambda: None) -> None:
         """Makes no links any more, gives the connections of `side` their time, then closes all with 1001.
 
-        `farewell` is what is to be said to the server when the connections have ended.
+        `farewell` is what is to be said to the server when the connections have ended. Where many stop at once the
+        shortest grace counts, and all return at the end.
         """
-        if self._stopping:
-            return
-        self._stopping = True
-        for keeper in self._keepers:
-            keeper.stop()
         deadline = time.monotonic() + grace
-        links = list(self._live)
-        log.info("stopping: %d channels have %g s to end", sum(link.channels for link in links), grace)
-        for link in links:
-            link.leave()
+        if not self._stopping:
+            self._stopping = True
+            for keeper in self._keepers:
+                keeper.stop()
+            log.info(
+                "stopping: %d channels have %g s to end", sum(link.channels for link in self._live), grace
+            )
+            for link in self._live:
+                link.leave()
         side.drain(grace)
+        with self._ending:
+            if not self._stopped:
+                self._end(deadline, side, farewell)
+                self._stopped = True
+
+    def _end(self, deadline: float, side: Side, farewell: Callable[[], None]) -> None:
         farewell()
+        links = list(self._live)
         for link in links:
             link.drained(until(deadline))
         side.stop()  # while the server can be told which streams are broken

@@ -58,16 +58,22 @@ class Harbour:
 
 
 class Connections:
-    """A Side whose connections last for as long as they may."""
+    """A Side whose connections last for as long as they may; those of `lasting` really do, until a stop."""
 
-    def __init__(self, harbour: Harbour) -> None:
-        self.told = harbour.told
+    def __init__(self, harbour: Harbour, *, lasting: bool = False) -> None:
+        self.told, self.change = harbour.told, harbour.change
+        self.ended = Event()
+        if not lasting:
+            self.ended.set()
 
     def drain(self, grace: float, delivery: float = DELIVERY) -> None:
         self.told.append(f"drain {grace:g}")
+        self.change.set()
+        self.ended.wait(grace)
 
     def stop(self) -> None:
         self.told.append("stop")
+        self.ended.set()
 
 
 @contextmanager
@@ -271,3 +277,32 @@ class TestEnd:
             waiting.get()
             assert harbour.told == ["up", "drain 3", "farewell", "stop", "down"]
             assert not links.live
+
+    def test_of_many_stops_the_shortest_grace_counts(self) -> None:
+        harbour = Harbour()
+        with kept(harbour) as links:
+            harbour.until("up")
+            side = Connections(harbour, lasting=True)
+            patient = gevent.spawn(links.stop, 3600, side)
+            harbour.until("up", "drain 3600")
+            hasty = [gevent.spawn(links.stop, 0, side) for _ in range(3)]
+            harbour.hands[0].closed()
+            assert not any(each.ready() for each in (patient, *hasty))
+            harbour.hands[0].leave()
+            gevent.joinall([patient, *hasty], raise_error=True, timeout=PATIENCE)
+            assert harbour.told.count("stop") == 1
+            assert harbour.told[-1] == "down"
+
+    def test_a_stop_that_is_killed_is_no_obstacle(self) -> None:
+        harbour = Harbour()
+        with kept(harbour) as links:
+            harbour.until("up")
+            side = Connections(harbour, lasting=True)
+            killed = gevent.spawn(links.stop, 3600, side)
+            harbour.until("up", "drain 3600")
+            killed.kill()
+            stopping = gevent.spawn(links.stop, 0, side)
+            assert harbour.hands[0].closed().code == 1001
+            harbour.hands[0].leave()
+            stopping.get()
+            links.wait()
