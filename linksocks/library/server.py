@@ -64,7 +64,8 @@ class Server(Tunnel[ServerRole]):
     `fast_open`: tells applications that they are connected before they are. `logger`: gets the records of this
     server too. `direct_*`: there is no direct mode, so these are ignored, with a warning.
 
-    Raises ConfigError, TypeError or ValueError, and nothing has begun then.
+    Raises ConfigError, TypeError or ValueError, and nothing has begun then. It listens from `with` or `wait_ready`
+    on; tokens that are added before are there from the first moment.
 
     >>> from linksocks import Server
     >>> with Server(ws_host="127.0.0.1", ws_port=0) as server:
@@ -154,7 +155,8 @@ class Server(Tunnel[ServerRole]):
     def _shown(self) -> str:
         return shown((self._ws_host, self.ws_port))
 
-    # -- tokens. All raise ConfigError for what can't be, ListenError for a port, ClosedError, ForkedError
+    # -- tokens. To add one does not begin to listen, so nobody is refused for the next one that is yet to come. All
+    # raise ConfigError for what can't be, ListenError for a port, ClosedError, ForkedError
 
     def add_forward_token(self, token: str | None = None) -> str:
         """Lets in clients that use this server's network. Returns the token, made up where none is given.
@@ -171,13 +173,13 @@ class Server(Tunnel[ServerRole]):
         self, token: str | None = None, rules: Iterable[AccessRule] | None = None
     ) -> str:
         """The same; its clients reach only what `rules` allow, and those of the server."""
-        return self._stay.call("add_forward_token", partial(deeds.add, tokens.forward(token, rules)))
+        return self._stay.prepare("add_forward_token", partial(deeds.add, tokens.forward(token, rules)))
 
     async def async_add_forward_token_with_rules(
         self, token: str | None = None, rules: Iterable[AccessRule] | None = None
     ) -> str:
         """See `add_forward_token_with_rules`."""
-        return await self._stay.async_call(
+        return await self._stay.async_prepare(
             "add_forward_token", partial(deeds.add, tokens.forward(token, rules))
         )
 
@@ -200,7 +202,7 @@ class Server(Tunnel[ServerRole]):
         Raises ConfigError for a token that exists already, ListenError for a port that can't be had.
         """
         spec = tokens.reverse(token, port, username, password, allow_manage_connector, rules)
-        return self._stay.call("add_reverse_token", partial(deeds.add_reverse, spec))
+        return self._stay.prepare("add_reverse_token", partial(deeds.add_reverse, spec))
 
     async def async_add_reverse_token(
         self,
@@ -214,7 +216,7 @@ class Server(Tunnel[ServerRole]):
     ) -> ReverseTokenResult:
         """See `add_reverse_token`."""
         spec = tokens.reverse(token, port, username, password, allow_manage_connector, rules)
-        return await self._stay.async_call("add_reverse_token", partial(deeds.add_reverse, spec))
+        return await self._stay.async_prepare("add_reverse_token", partial(deeds.add_reverse, spec))
 
     def add_connector_token(self, connector_token: str | None, reverse_token: str) -> str:
         """Lets in connectors, clients that use the network of this reverse token's providers. Returns the token.
@@ -235,7 +237,7 @@ class Server(Tunnel[ServerRole]):
         rules: Iterable[AccessRule] | None = None,
     ) -> str:
         """The same; they reach only what `rules` allow."""
-        return self._stay.call(
+        return self._stay.prepare(
             "add_connector_token",
             partial(deeds.add_connector, tokens.connector(connector_token, reverse_token, rules)),
         )
@@ -248,15 +250,17 @@ class Server(Tunnel[ServerRole]):
     ) -> str:
         """See `add_connector_token_with_rules`."""
         spec = tokens.connector(connector_token, reverse_token, rules)
-        return await self._stay.async_call("add_connector_token", partial(deeds.add_connector, spec))
+        return await self._stay.async_prepare("add_connector_token", partial(deeds.add_connector, spec))
 
     def remove_token(self, token: str) -> bool:
         """Ends all that this token let in, its connector tokens too. Returns whether there was one."""
-        return self._stay.call("remove_token", partial(deeds.remove, a.required("token", token)))
+        return self._stay.prepare("remove_token", partial(deeds.remove, a.required("token", token)))
 
     async def async_remove_token(self, token: str) -> bool:
         """See `remove_token`."""
-        return await self._stay.async_call("remove_token", partial(deeds.remove, a.required("token", token)))
+        return await self._stay.async_prepare(
+            "remove_token", partial(deeds.remove, a.required("token", token))
+        )
 
     # -- numbers
 

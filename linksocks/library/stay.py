@@ -1,11 +1,11 @@
 """A tunnel's stay in a home: what is left of a Server or Client when nobody holds it any more, and who ends it then.
 
-A stay enters its home with the first call that needs one, makes the role there and starts it. From then on:
+A stay enters its home with the first call that needs one, and makes the role there. From then on:
 
 ============== ============================== ===================================================================
 state          calls that need the role       next
 ============== ============================== ===================================================================
-not begun      begin it                       running; where it can't start they say why, and nothing has begun
+not begun      start it; `prepare` does not   running; where it can't start they say why, and it has not begun
 running        are answered by it             ended, when the role gives up by itself
 ended          raise what ended it            running, by `ready` alone: it makes another role
 closed         raise ClosedError              -
@@ -79,7 +79,7 @@ class Stay(Generic[_R]):
         # What follows is the hub's.
         self._turn = BoundedSemaphore()  # one begins a role
         self._role: _R | None = None  # also one that has ended, until another begins
-        self._watcher: Greenlet | None = None  # of the role
+        self._watcher: Greenlet | None = None  # of the role, once it was started
         self._cause: Exception | None = None  # of the role's end
         self._calls: set[greenlet] = set()  # who calls
         self._ending: Greenlet | None = None
@@ -109,6 +109,16 @@ class Stay(Generic[_R]):
         """The same in asyncio."""
         run: Callable[..., _T] = _named(what, self._do)
         return await self._enter().async_call(run, deed, timeout=timeout, undo=undo)
+
+    def prepare(self, what: str, deed: Callable[[_R], _T]) -> _T:
+        """The same, and a role that has not begun stays so."""
+        run: Callable[..., _T] = _named(what, self._do_before)
+        return self._enter().call(run, deed, timeout=ANSWER)
+
+    async def async_prepare(self, what: str, deed: Callable[[_R], _T]) -> _T:
+        """The same in asyncio."""
+        run: Callable[..., _T] = _named(what, self._do_before)
+        return await self._enter().async_call(run, deed, timeout=ANSWER)
 
     def ready(self, deed: Callable[[_R], None], timeout: float | None) -> None:
         """The same where `deed` waits until the role is ready: one that has ended is followed by another."""
@@ -143,9 +153,9 @@ class Stay(Generic[_R]):
         """In a word or two, as in the table above."""
         if self._closed:
             return "closed"
-        if self._role is None:
-            return "not begun"
-        return "running" if self._cause is None else "ended"
+        if self._cause is not None:
+            return "ended"
+        return "not begun" if self._watcher is None else "running"
 
     # -- the end, from any thread
 
@@ -232,6 +242,10 @@ class Stay(Generic[_R]):
         finally:
             self._calls.discard(current)
 
+    def _do_before(self, deed: Callable[[_R], _T]) -> _T:
+        with self._call():
+            return deed(self._prepared())
+
     def _do(self, deed: Callable[[_R], _T]) -> _T:
         with self._call():
             return deed(self._running())
@@ -241,7 +255,7 @@ class Stay(Generic[_R]):
             with self._turn:
                 if self._cause is not None:
                     self._await_watcher()
-                    self._role, self._cause = self._begun(self._role), None
+                    self._role, self._watcher, self._cause = self._made(self._role), None, None
             try:
                 deed(self._running())
             except (ClosedError, DeadlineError):
@@ -250,23 +264,24 @@ class Stay(Generic[_R]):
                 self._await_watcher()  # it has ended: when we say so, its port is free
                 raise
 
+    def _prepared(self) -> _R:
+        if self._role is None:
+            self._role = self._made(None)
+        return self._role
+
     def _running(self) -> _R:
         with self._turn:
             if self._cause is not None:
                 raise self._cause
-            if self._role is None:
-                self._role = self._begun(None)
-            return self._role
+            role = self._prepared()
+            if self._watcher is None:
+                role.start()
+                self._watcher = spawn(f"watch of a {self._noun}", self._watch, role)
+            return role
 
-    def _begun(self, former: _R | None) -> _R:
+    def _made(self, former: _R | None) -> _R:
         role = self._make(former)
         role.observers.add(self.broadcast.tell)
-        try:
-            role.start()
-        except BaseException:
-            role.stop(0)
-            raise
-        self._watcher = spawn(f"watch of a {self._noun}", self._watch, role)
         return role
 
     def _watch(self, role: _R) -> None:

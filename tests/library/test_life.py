@@ -90,6 +90,7 @@ def test_all_share_one_thread_that_ends_with_the_last(server: Server) -> None:
 def test_many_threads_begin_one_at_once(echo: EchoTarget) -> None:
     server = Server(ws_host="127.0.0.1", ws_port=0)
     server.add_forward_token("token")
+    server.wait_ready(PATIENCE)
     client = Client("token", ws_url=url_of(server), socks_port=0)
 
     def visit() -> None:
@@ -111,6 +112,7 @@ def test_many_threads_begin_one_at_once(echo: EchoTarget) -> None:
 def test_after_close_calls_say_so(echo: EchoTarget) -> None:
     server = Server(ws_host="127.0.0.1", ws_port=0)
     token = server.add_forward_token()
+    server.wait_ready(PATIENCE)
     client = Client(token, ws_url=url_of(server), socks_port=0)
     client.wait_ready(PATIENCE)
     client.close()
@@ -153,6 +155,7 @@ def test_twenty_threads_close_one_at_once(client: Client) -> None:
 
 def test_ports_are_free_when_close_has_returned() -> None:
     server = Server(ws_host="127.0.0.1", ws_port=0)
+    server.wait_ready(PATIENCE)
     client = Client(server.add_forward_token(), ws_url=url_of(server), socks_port=0)
     client.wait_ready(PATIENCE)
     client.close()

@@ -19,6 +19,7 @@ import gc, os, signal, socket, sys, threading
 from linksocks import *
 server = Server(ws_host="127.0.0.1", ws_port=0)
 token = server.add_forward_token()
+server.wait_ready()
 client = Client(token, ws_url=f"ws://127.0.0.1:{server.ws_port}", socks_port=0)
 target = ("127.0.0.1", server.ws_port)
 def visit():

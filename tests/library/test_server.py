@@ -14,6 +14,7 @@ from linksocks import (
     AccessRule,
     Client,
     ConfigError,
+    DeadlineError,
     LinkSocksError,
     LinkUp,
     ListenError,
@@ -41,7 +42,7 @@ def test_the_kernel_chooses_a_port_which_stays_known() -> None:
 def test_a_port_that_is_in_use_is_said_by_the_first_call() -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
-        for begin in (Server.wait_ready, Server.add_forward_token, Server.__enter__):
+        for begin in (Server.wait_ready, Server.__enter__):
             server = Server(ws_host="127.0.0.1", ws_port=port)
             with pytest.raises(ListenError, match=f"127.0.0.1:{port}: the port is in use"):
                 begin(server)
@@ -54,6 +55,35 @@ def test_it_begins_once_the_port_is_free() -> None:
         with pytest.raises(ListenError):
             server.wait_ready()
     server.wait_ready(5)
+    server.close()
+
+
+def test_tokens_may_be_there_before_anybody_can_come(echo: EchoTarget) -> None:
+    port = free_port()
+    server = Server(ws_host="127.0.0.1", ws_port=port)
+    with Client("last", ws_url=f"ws://127.0.0.1:{port}", socks=False, reconnect=True) as client:
+        with pytest.raises(DeadlineError):  # it knocks
+            client.wait_ready("10ms")
+        for number in range(50):
+            server.add_forward_token(f"token {number}")
+        assert server.remove_token("token 0")
+        assert server.get_client_count() == 0
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=10)
+        server.add_forward_token("last")
+        with server:
+            client.wait_ready(10)
+
+
+def test_tokens_are_still_there_after_a_start_that_failed(echo: EchoTarget) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        server = Server(ws_host="127.0.0.1", ws_port=holder.getsockname()[1])
+        token = server.add_forward_token()
+        with pytest.raises(ListenError):
+            server.wait_ready()
+    server.wait_ready(10)
+    with Client(token, ws_url=url_of(server), socks=False) as client:
+        client.wait_ready(10)
     server.close()
 
 
