@@ -54,8 +54,8 @@ class Client(Tunnel[AnyClient]):
     - `token`: what it lets this client in with; "anonymous" without one.
     - `ws_url`: where it is; "ws://localhost:8765". Without a scheme it is wss://.
     - `reverse`: be a provider, which dials for others, and opens no port.
-    - `reconnect`: make a new link when one is lost (False: the client ends then); `reconnect_delay`: seconds before
-      the first try, 1 at least, and more before those that follow. `retry_auth`: try again when the token is refused.
+    - `reconnect`: make a new link when one is lost (False: the client ends then); `reconnect_delay`: how long
+      before the first try, 1 s, and more before those that follow. `retry_auth`: try again when the token is refused.
     - `threads`: links at once, 1; a connection stays on one of them.
     - `no_env_proxy`: ignore the proxy that the environment names.
     - `ca_file`, `tls_pin`, `insecure`, `tls_server_name`: what a wss:// server must show: a certificate of an

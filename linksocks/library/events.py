@@ -11,7 +11,9 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Final, Self
 
 from linksocks.errors import ForkedError
@@ -28,9 +30,9 @@ class Events:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # guards all that follows; held for moments
+        self._lock = threading.Lock()  # guards these two; held for moments
         self._waiting: deque[Event] = deque(maxlen=KEPT)
-        self._readers: list[Callable[[], None]] = []  # to be called with the next event, and at the end
+        self._readers: list[Callable[[], None]] = []  # of those who wait now
         self._ended = False
         self._process = os.getpid()
 
@@ -40,12 +42,13 @@ class Events:
     def __next__(self) -> Event:
         while True:
             news = threading.Event()
-            event = self._take(news.set)
-            if event is not None:
-                return event
-            if self._ended:
-                raise StopIteration
-            news.wait()
+            with self._reader(news.set):
+                ended, event = self._ended, self._take()  # in this order: the last event is before the end
+                if event is not None:
+                    return event
+                if ended:
+                    raise StopIteration
+                news.wait()
 
     def __aiter__(self) -> Self:
         return self
@@ -54,37 +57,46 @@ class Events:
         loop = asyncio.get_running_loop()
         while True:
             news = asyncio.Event()
-            event = self._take(lambda news=news: _wake(loop, news))  # type: ignore[misc]
-            if event is not None:
-                return event
-            if self._ended:
-                raise StopAsyncIteration
-            await news.wait()
+            with self._reader(partial(_wake, loop, news)):
+                ended, event = self._ended, self._take()  # in this order: the last event is before the end
+                if event is not None:
+                    return event
+                if ended:
+                    raise StopAsyncIteration
+                await news.wait()
 
-    def _take(self, call: Callable[[], None]) -> Event | None:
-        """The next event, or None, and `call` is called when there is another, or when it has ended."""
+    @contextmanager
+    def _reader(self, call: Callable[[], None]) -> Iterator[None]:
+        """Inside, `call` is called at each event and at the end, from any thread."""
         if os.getpid() != self._process:
             raise ForkedError("these are the events of a tunnel of another process: make another tunnel here")
         with self._lock:
-            if self._waiting:
-                return self._waiting.popleft()
-            if not self._ended:
-                self._readers.append(call)
-            return None
+            self._readers.append(call)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._readers.remove(call)
+
+    def _take(self) -> Event | None:
+        """The next one, if it is there."""
+        with self._lock:
+            return self._waiting.popleft() if self._waiting else None
 
     def put(self, event: Event) -> None:
         """One more."""
         with self._lock:
             self._waiting.append(event)
-            readers, self._readers = self._readers, []
-        for call in readers:
-            call()
+        self._call_readers()
 
     def end(self) -> None:
         """There are no more."""
+        self._ended = True
+        self._call_readers()
+
+    def _call_readers(self) -> None:
         with self._lock:
-            self._ended = True
-            readers, self._readers = self._readers, []
+            readers = list(self._readers)
         for call in readers:
             call()
 
