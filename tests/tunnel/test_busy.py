@@ -62,6 +62,16 @@ class TestArrives:
             assert reading.get() == (MANY, True)
 
     @both_kinds
+    def test_a_whole_connection_within_one_turn_of_the_loop(self, kind: str) -> None:
+        """Its relay has not begun yet when we leave."""
+        with Target() as target, Tunnel(kind) as tunnel:
+            reading = gevent.spawn(lambda: answered(target.accept()))
+            app = socket.socket(fileno=Callers(tunnel.passage).dial("127.0.0.1", target.port))
+            said(app, 1000)
+            left(tunnel)
+            assert reading.get() == (1000, True)
+
+    @both_kinds
     def test_what_was_said_a_moment_ago(self, kind: str) -> None:
         """Nobody has read it yet, neither the bytes nor the end."""
         with Target() as target, Tunnel(kind) as tunnel, joined("by a port", tunnel, target) as (app, conn):
