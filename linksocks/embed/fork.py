@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import _socket
 import contextlib
+import gc
 import os
 from collections.abc import Callable, Collection
 from typing import Final
@@ -55,35 +56,33 @@ def leave_to_parent(
         _end_greenlets(living, ours, why)
 
 
+def _close_sockets(living: Hub | None) -> None:
+    """All that tunnels own; those whose hub is not `living` have nobody who could use them."""
+    end, other = _socket.socketpair()
+    other.close()
+    for sock, hub in owned():
+        with contextlib.suppress(OSError):
+            if hub is living:
+                os.dup2(end.fileno(), sock.fileno(), inheritable=False)
+            else:
+                close_now(sock.detach())
+    end.close()
+
+
 def _end_greenlets(living: Hub, places: Collection[Place], why: Callable[[], LinkSocksError]) -> None:
     living.loop.reinit()  # until then its epoll is the parent's; gevent's os.fork does it as well, others do not
+    _forget_events()
     for place in places:
         place.expel_guests(why)
     for greenlet in greenlets_of(living, places):
         greenlet.kill(block=False)
 
 
-def _close_sockets(living: object) -> None:
-    """All that tunnels own; those whose hub is not `living` have nobody who could use them."""
-    end, other = _socket.socketpair()
-    other.close()
-    for sock in owned():
-        with contextlib.suppress(OSError):
-            if sock.hub is living:  # type: ignore[attr-defined]
-                _forget_events(sock)
-                os.dup2(end.fileno(), sock.fileno(), inheritable=False)
-            else:
-                close_now(_detached(sock))
-    end.close()
-
-
-def _forget_events(sock: socket.socket) -> None:
-    """What has come for it: its greenlet would hear of an end, and do something about it, before it is killed."""
-    sock._read_event.stop()  # type: ignore[attr-defined]
-    sock._write_event.stop()  # type: ignore[attr-defined]
-
-
-def _detached(sock: socket.socket) -> int:
-    """Its number, which it no longer has. By the plain socket: gevent's own method asks the dead hub."""
-    number: int = _socket.socket.detach(sock._sock)  # type: ignore[attr-defined]
-    return number
+def _forget_events() -> None:
+    """What has come for our sockets: greenlets would hear of the end, and do something about it, before they are
+    killed."""
+    ours = {sock for sock, _ in owned()}
+    for thing in gc.get_objects():
+        if issubclass(type(thing), socket.socket) and thing._sock in ours:
+            thing._read_event.stop()
+            thing._write_event.stop()

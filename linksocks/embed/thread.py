@@ -105,7 +105,7 @@ def _require_descriptors() -> None:
 def _destroy(hub: Hub) -> None:
     hub.destroy(destroy_loop=True)
     if not hub.dead:
-        # gevent leaves it where it has thrown LoopExit: with its thread it would never be freed, 12 KiB each.
+        # gevent leaves it where it has thrown LoopExit: with its thread it would never be freed, 13 KiB each.
         hub.throw(gevent.GreenletExit)
 
 

@@ -73,12 +73,10 @@ class PatientAccept:
     """
 
     _context: Context
-    _owned: socket.socket
 
     def start(self) -> None:
         """As gevent's."""
         self._context = copy_context()
-        self._owned = self.socket  # type: ignore[attr-defined] # gevent keeps the plain socket inside of it alone
         super().start()  # type: ignore[misc]
 
     def do_handle(self, *args: Any) -> None:

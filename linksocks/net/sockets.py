@@ -12,10 +12,12 @@ import socket as stdlib_socket
 import struct
 import sys
 import termios
+from _socket import socket as PlainSocket  # noqa: N812 - a class
 from typing import Final, TypeVar
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from gevent import socket
+from gevent.hub import Hub
 
 from linksocks.net.greenlets import give_way, within
 
@@ -28,18 +30,19 @@ _END: Final = struct.pack("ii", 0, 0)
 
 _Socket = TypeVar("_Socket", bound=socket.socket)
 
-_owned: Final[WeakSet[socket.socket]] = WeakSet()
+_owned: Final[WeakKeyDictionary[PlainSocket, Hub]] = WeakKeyDictionary()
+"""The plain sockets inside of gevent's: they last until the descriptor is closed, which may be after `close`."""
 
 
 def own(sock: _Socket) -> _Socket:
     """To be called with each socket that is made for a tunnel, also with TLS over another one."""
-    _owned.add(sock)
+    _owned[sock._sock] = sock.hub  # type: ignore[attr-defined]
     return sock
 
 
-def owned() -> list[socket.socket]:
-    """All that are open."""
-    return [sock for sock in list(_owned) if sock.fileno() >= 0]
+def owned() -> list[tuple[PlainSocket, Hub]]:
+    """All that are open, and their hubs."""
+    return [(plain, hub) for plain, hub in list(_owned.items()) if plain.fileno() >= 0]
 
 
 _ESTABLISHED: Final = 1

@@ -168,6 +168,8 @@ def test_a_patched_programs_other_hubs_are_stopped_too():
         def dies():
             gevent.get_hub()
             made.append(Tunnel("dies"))
+        from linksocks.embed import ending
+        ending.TIMEOUT = 60  # who waits for the dead one waits too long
         gevent.get_hub()  # two threads at once that make the first one hang in gevent's import
         for work in (dies, lives):
             monkey.get_original("_thread", "start_new_thread")(work, ())

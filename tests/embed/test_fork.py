@@ -184,7 +184,7 @@ def test_the_child_of_a_patched_program_has_none_once_it_has_waited():
         tunnel = Tunnel()
         tunnel.flows()
         def child():
-            print(any(sock.getsockname() == ("127.0.0.1", tunnel.port) for sock in owned() if sock.family == 2))
+            print(any(sock.getsockname() == ("127.0.0.1", tunnel.port) for sock, _ in owned() if sock.family == 2))
             gevent.sleep(0.05)
             tunnel.__dict__.clear()
             gc.collect()
@@ -380,12 +380,15 @@ def test_in_the_thread_of_the_home():
             pid = os.fork()
             if pid == 0:
                 try:
-                    gevent.sleep(0.05)  # the child's loop runs; this greenlet is killed with the others
-                finally:
+                    gevent.sleep(5)
+                finally:  # it is killed with the others
+                    gevent.sleep(0.2)  # and the child's loop runs meanwhile
                     os._exit(0)
             return pid
         pid = tunnel.home.call(fork, timeout=5)
-        print(os.waitpid(pid, 0)[1], tunnel.flows())
+        while (ended := os.waitpid(pid, os.WNOHANG)) == (0, 0):
+            tunnel.home.call(int, timeout=1)  # no word for the parent's loop may go to the child's
+        print(ended[1], tunnel.flows())
         """
     )
     assert said == ["0 True"]

@@ -101,7 +101,7 @@ class Stream(PatientAccept, StreamServer):
     """Says the word of its context, and sets it."""
 
     def handle(self, sock: socket.socket, _address: object) -> None:
-        assert sock in owned()
+        assert sock._sock in dict(owned())
         sock.recv(1000)
         sock.sendall(_word.get().encode())
         _word.set("of a connection")
