@@ -6,6 +6,7 @@ import os
 import smtplib
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 
 from linksocks.contrib.urllib3 import Way
 from tests.support.certificates import Files
@@ -30,7 +31,9 @@ class Post:
     def __init__(self) -> None:
         self.mails: list[Envelope] = []
 
-    async def handle_DATA(self, server: object, session: object, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
+    async def handle_DATA(  # noqa: N802 - aiosmtpd's name
+        self, server: object, session: object, envelope: Envelope
+    ) -> str:
         self.mails.append(envelope)
         return "250 kept"
 
@@ -41,13 +44,44 @@ def lets_in(
     return AuthResult(success=(data.login, data.password) == (b"me", b"secret"), handled=False)
 
 
+class Office(Controller):
+    """Knows its connections, its own first one among them: what is open when it stops stays open for good."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._change = threading.Condition()
+        self._open: set[SMTP] = set()
+
+    def factory(self) -> SMTP:
+        office = self
+
+        class Session(SMTP):
+            def connection_made(self, transport: Any) -> None:
+                super().connection_made(transport)
+                with office._change:
+                    office._open.add(self)
+
+            def connection_lost(self, error: Exception | None) -> None:
+                super().connection_lost(error)
+                with office._change:
+                    office._open.discard(self)
+                    office._change.notify()
+
+        return Session(self.handler, **self.SMTP_kwargs)
+
+    def wait_empty(self) -> None:
+        with self._change:
+            assert self._change.wait_for(lambda: not self._open, PATIENCE)
+
+
 @contextmanager
 def office(**settings: Any) -> Iterator[tuple[Post, int]]:
     """A mail server and its port."""
-    controller = Controller(Post(), "127.0.0.1", free_port(), **settings)
+    controller = Office(Post(), "127.0.0.1", free_port(), **settings)
     controller.start()
     try:
         yield controller.handler, controller.port
+        controller.wait_empty()
     finally:
         controller.stop()
 
