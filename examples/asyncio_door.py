@@ -11,7 +11,7 @@ import asyncio
 import os
 import sys
 from asyncio import StreamReader, StreamWriter
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from linksocks import Client, LinkSocksError
 
@@ -23,19 +23,18 @@ async def main(port: int, host: str, far_port: int) -> None:
 
         async def serve(reader: StreamReader, writer: StreamWriter) -> None:
             try:
-                sock = await tunnel.async_create_connection((host, far_port), timeout=10)
-                far_reader, far_writer = await asyncio.open_connection(sock=sock)
-                await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
+                with closing(writer):
+                    sock = await tunnel.async_create_connection((host, far_port), timeout=10)
+                    far_reader, far_writer = await asyncio.open_connection(sock=sock)
+                    with closing(far_writer):
+                        await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
             except (LinkSocksError, OSError) as error:
                 print(error, file=sys.stderr)
-            finally:
-                writer.close()
 
-        door = await asyncio.start_server(serve, "127.0.0.1", port)
-        async with door:
+        with closing(await asyncio.start_server(serve, "127.0.0.1", port)) as door:
             here = door.sockets[0].getsockname()[1]
             print(f"127.0.0.1:{here} leads to {host}:{far_port}", flush=True)
-            await door.serve_forever()
+            await asyncio.Event().wait()  # until Ctrl-C
 
 
 async def copy(reader: StreamReader, writer: StreamWriter) -> None:
@@ -43,8 +42,7 @@ async def copy(reader: StreamReader, writer: StreamWriter) -> None:
     while data := await reader.read(65_536):
         writer.write(data)
         await writer.drain()
-    if writer.can_write_eof():
-        writer.write_eof()
+    writer.write_eof()
 
 
 if __name__ == "__main__":
