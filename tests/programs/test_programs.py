@@ -37,11 +37,6 @@ CANNOT = {
 }
 """What the real one can't run, and how it ends instead."""
 
-DIFFERS = {
-    "prepared": "the first add_* opens the port: a client that knocks is sent away before its token is there",
-}
-"""What ours can't run yet, and why."""
-
 MODES = ("forward", "reverse", "agent", "autonomy")
 
 
@@ -61,15 +56,7 @@ def assert_runs(process: Process) -> None:
     assert "Traceback" not in process.output
 
 
-@pytest.mark.parametrize(
-    "program",
-    [
-        pytest.param(
-            program, marks=pytest.mark.xfail(program in DIFFERS, reason=DIFFERS.get(program, ""), strict=True)
-        )
-        for program in PROGRAMS
-    ],
-)
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_with_ours(program: str) -> None:
     with run("ours", program) as process:
         assert_runs(process)
