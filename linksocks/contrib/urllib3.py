@@ -37,7 +37,7 @@ try:
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
     from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 except ImportError as error:
-    raise ImportError("linksocks.contrib.urllib3 needs urllib3: pip install 'urllib3>=2'") from error
+    raise ImportError("linksocks.contrib.urllib3 needs urllib3: pip install urllib3") from error
 
 __all__ = ["Lent", "PoolManager", "Way"]
 
