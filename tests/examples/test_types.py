@@ -38,8 +38,13 @@ def mypy(home: Path, file: Path) -> list[str]:
     return ended.stdout.splitlines()
 
 
-def test_the_main_calls_have_types(home: Path) -> None:
-    assert mypy(home, HERE / "typed_program.py") == ["Success: no issues found in 1 source file"]
+@pytest.mark.parametrize(
+    "file",
+    [HERE / "typed_program.py", EXAMPLES / "fifty_threads.py", EXAMPLES / "asyncio_door.py"],
+    ids=lambda file: file.stem,
+)
+def test_what_is_called_has_types(home: Path, file: Path) -> None:
+    assert mypy(home, file) == ["Success: no issues found in 1 source file"]
 
 
 def test_a_wrong_call_is_found(home: Path) -> None:
