@@ -13,7 +13,6 @@ of the thread that forks  lives on with all its greenlets, if the program is pat
 ========================= ===================================================================================
 
 A number is not just closed under a greenlet that lives: another file could get it, and then what the greenlet writes.
-The living loop has another epoll at its next round: libev asks for the process's id there (EVFLAG_FORKCHECK).
 """
 
 from __future__ import annotations
@@ -71,6 +70,7 @@ def _close_sockets(living: Hub | None) -> None:
 
 
 def _end_greenlets(living: Hub, places: Collection[Place], why: Callable[[], LinkSocksError]) -> None:
+    living.loop.reinit()  # libev sees a fork by itself, but first takes what had come: words for the parent's loop
     _forget_events()
     for place in places:
         place.expel_guests(why)
