@@ -26,7 +26,7 @@ _PRINTED = re.compile(r"^\s*print\(.*\)  # (.+)$", re.MULTILINE)
 
 def blocks() -> dict[str, list[str]]:
     """The blocks of Python below each title."""
-    *titles, text = [], PAGE.read_text()
+    text = PAGE.read_text()
     titles = [(match.start(), match[1]) for match in _TITLE.finditer(text)]
     found: dict[str, list[str]] = defaultdict(list)
     for block in _BLOCK.finditer(text):
