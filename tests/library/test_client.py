@@ -13,6 +13,7 @@ import pytest
 from linksocks import (
     AuthError,
     Client,
+    ClosedError,
     ConfigError,
     ConnectorError,
     DeadlineError,
@@ -69,15 +70,22 @@ def test_with_says_that_the_port_is_in_use(url: str) -> None:
         client = Client("token", ws_url=url, socks_port=holder.getsockname()[1])
         with pytest.raises(ListenError, match="the port is in use"), client:
             raise AssertionError("inside")
+    with pytest.raises(ClosedError):
+        client.wait_ready()
 
 
 @pytest.mark.parametrize("reconnect", [False, True])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_a_refused_token_is_said_at_once(url: str, reconnect: bool, reverse: bool) -> None:
     with Client("wrong", ws_url=url, socks_port=0, reconnect=reconnect, reverse=reverse) as client:
+        port = client.socks_port
         for _ in range(2):
             with pytest.raises(AuthError, match="invalid token"):
                 client.wait_ready()
+            if port:
+                socket.create_server(("127.0.0.1", port)).close()  # it is free
+        with pytest.raises(AuthError, match="invalid token"):
+            client.__enter__()
         assert client.is_connected is False
 
 

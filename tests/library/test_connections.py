@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import http.client
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -187,6 +189,21 @@ def test_a_task_that_is_cancelled_leaves_nothing(client: Client) -> None:
                 await task
 
     asyncio.run(main())
+
+
+def test_tasks_that_are_cancelled_at_any_moment_leave_nothing(client: Client, echo: EchoTarget) -> None:
+    async def main() -> None:
+        for turns in range(300):
+            task = asyncio.create_task(client.async_create_connection((echo.host, echo.port)))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                (await task).close()
+
+    asyncio.run(main())
+    while client.stats().channels:
+        time.sleep(0.001)  # the pace of the asking, in which the last ones end
 
 
 def test_through_a_provider_of_the_server(server: Server, echo: EchoTarget) -> None:

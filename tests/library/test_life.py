@@ -16,7 +16,7 @@ import pytest
 
 from linksocks import AuthError, Client, ClosedError, DeadlineError, Server
 from tests.library.conftest import url_of
-from tests.support.targets import EchoTarget, mute_port, refusing_port
+from tests.support.targets import EchoTarget, mute_port, refusing_port, unanswered_port
 
 pytestmark = pytest.mark.usefixtures("clean")
 
@@ -178,6 +178,15 @@ def test_close_ends_the_waits_of_other_threads(call: str) -> None:
         while not client.socks_port:
             time.sleep(0.001)  # until it has begun
         client.close()
+        assert isinstance(outcome(), ClosedError)
+
+
+def test_close_does_not_give_its_grace_to_those_who_wait(client: Client) -> None:
+    with unanswered_port() as port:
+        outcome = in_thread(lambda: client.create_connection(("127.0.0.1", port)))
+        while client.stats().connections == 0:
+            time.sleep(0.001)  # until it has asked
+        client.close(grace=60)
         assert isinstance(outcome(), ClosedError)
 
 

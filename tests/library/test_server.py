@@ -13,6 +13,7 @@ import pytest
 from linksocks import (
     AccessRule,
     Client,
+    ClosedError,
     ConfigError,
     DeadlineError,
     LinkSocksError,
@@ -42,11 +43,12 @@ def test_the_kernel_chooses_a_port_which_stays_known() -> None:
 def test_a_port_that_is_in_use_is_said_by_the_first_call() -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
-        for begin in (Server.wait_ready, Server.__enter__):
-            server = Server(ws_host="127.0.0.1", ws_port=port)
+        server = Server(ws_host="127.0.0.1", ws_port=port)
+        for begin in (server.wait_ready, server.__enter__):
             with pytest.raises(ListenError, match=f"127.0.0.1:{port}: the port is in use"):
-                begin(server)
-            server.close()
+                begin()
+        with pytest.raises(ClosedError):  # by its block
+            server.wait_ready()
 
 
 def test_it_begins_once_the_port_is_free() -> None:
