@@ -29,10 +29,20 @@ def main() -> None:
             print(f"{fetched} bytes in {THREADS * REQUESTS} requests")
 
 
+class TunnelConnection(HTTPConnection):
+    """That of http.client, through the tunnel each time that it connects."""
+
+    def __init__(self, client: Client, host: str, port: int) -> None:
+        super().__init__(host, port, timeout=10)
+        self._client = client
+
+    def connect(self) -> None:
+        self.sock = self._client.create_connection((self.host, self.port), self.timeout)
+
+
 def fetch(client: Client, port: int) -> int:
     """The length of the page at `port` of the machine at the far end."""
-    connection = HTTPConnection("127.0.0.1", port)
-    connection.sock = client.create_connection(("127.0.0.1", port), timeout=10)
+    connection = TunnelConnection(client, "127.0.0.1", port)
     try:
         connection.request("GET", "/")
         return len(connection.getresponse().read())

@@ -6,7 +6,6 @@
 """
 
 from collections.abc import Iterator
-from http.client import HTTPConnection
 
 import pytest
 
@@ -29,8 +28,6 @@ def tunnel(server: Server) -> Iterator[Client]:
 
 
 def test_a_page_comes_through_the_tunnel(server: Server, tunnel: Client) -> None:
-    connection = HTTPConnection("127.0.0.1", server.ws_port)
-    connection.sock = tunnel.create_connection(("127.0.0.1", server.ws_port), timeout=10)
-    connection.request("GET", "/")
-    assert connection.getresponse().status == 200
-    connection.close()
+    with tunnel.create_connection(("127.0.0.1", server.ws_port), timeout=10) as sock:
+        sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert sock.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"

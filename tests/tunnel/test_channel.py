@@ -610,7 +610,11 @@ class TestConnect:
             peer.send(m.ConnectResponse(True, channel.id))
             assert peer.fence() == []
 
-    @pytest.mark.parametrize("how", [gevent.Timeout(1), gevent.GreenletExit(), KeyboardInterrupt()], ids=repr)
+    @pytest.mark.parametrize(
+        "how",
+        [gevent.Timeout(1), gevent.GreenletExit(), KeyboardInterrupt()],
+        ids=lambda how: type(how).__name__,
+    )
     def test_a_caller_that_is_interrupted(self, how: BaseException) -> None:
         def interrupted() -> BaseException:
             try:
