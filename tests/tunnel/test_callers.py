@@ -248,7 +248,11 @@ class TestRefusals:
 
 class TestKilled:
     @both_kinds
-    @pytest.mark.parametrize("how", [gevent.GreenletExit(), KeyboardInterrupt(), gevent.Timeout(1)], ids=repr)
+    @pytest.mark.parametrize(
+        "how",
+        [gevent.GreenletExit(), KeyboardInterrupt(), gevent.Timeout(1)],
+        ids=lambda how: type(how).__name__,
+    )
     def test_while_it_waits_for_the_answer(self, kind: str, how: BaseException) -> None:
         with calling(kind) as (peer, program):
             dialling = gevent.spawn(how_it_ends, program)
