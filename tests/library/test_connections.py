@@ -9,8 +9,6 @@ import http.client
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -148,17 +146,23 @@ def test_fifty_threads_at_once(client: Client, echo: EchoTarget) -> None:
 
 def test_what_was_sent_before_a_close_of_all_arrives(server: Server) -> None:
     got: list[bytes] = []
-    with listening() as listener:
-        with Client(server.add_forward_token(), ws_url=url_of(server), socks=False) as client:
-            sock = client.create_connection(listener.getsockname(), timeout=10)
-            connection, _ = listener.accept()
-            sock.sendall(b"x" * 100_000)
-            sock.close()
-        connection.settimeout(10)
+
+    def take() -> None:
+        connection, _ = listener.accept()
         with connection:
+            connection.settimeout(10)
             while data := connection.recv(65_536):
                 got.append(data)
-    assert sum(map(len, got)) == 100_000
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        target = threading.Thread(target=take)
+        target.start()
+        with Client(server.add_forward_token(), ws_url=url_of(server), socks=False) as client:
+            with client.create_connection(listener.getsockname(), timeout=10) as sock:
+                sock.sendall(b"x" * 1_000_000)
+        target.join(10)
+    assert sum(map(len, got)) == 1_000_000
 
 
 def test_in_asyncio_it_does_not_block(server: Server, echo: EchoTarget) -> None:
@@ -206,6 +210,23 @@ def test_tasks_that_are_cancelled_at_any_moment_leave_nothing(client: Client, ec
         time.sleep(0.001)  # the pace of the asking, in which the last ones end
 
 
+def test_a_task_that_is_cancelled_when_its_connection_is_there_leaves_nothing(
+    server: Server, client: Client, echo: EchoTarget
+) -> None:
+    async def main() -> None:
+        task = asyncio.create_task(client.async_create_connection((echo.host, echo.port)))
+        await asyncio.sleep(0)
+        while not server.stats().dials:
+            pass  # asyncio stands still, and the answer comes meanwhile
+        for _ in range(10):
+            client.stats()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+
+
 def test_through_a_provider_of_the_server(server: Server, echo: EchoTarget) -> None:
     token = server.add_reverse_token().token
     with Client(token, ws_url=url_of(server), reverse=True) as provider:
@@ -233,10 +254,3 @@ def test_a_provider_makes_none(server: Server) -> None:
         pytest.raises(ConfigError, match="without reverse=True"),
     ):
         provider.create_connection(("127.0.0.1", 80))
-
-
-@contextmanager
-def listening() -> Iterator[socket.socket]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
-        yield listener
