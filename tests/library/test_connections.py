@@ -158,9 +158,11 @@ def test_what_was_sent_before_a_close_of_all_arrives(server: Server) -> None:
         listener.settimeout(10)
         target = threading.Thread(target=take)
         target.start()
-        with Client(server.add_forward_token(), ws_url=url_of(server), socks=False) as client:
-            with client.create_connection(listener.getsockname(), timeout=10) as sock:
-                sock.sendall(b"x" * 1_000_000)
+        with (
+            Client(server.add_forward_token(), ws_url=url_of(server), socks=False) as client,
+            client.create_connection(listener.getsockname(), timeout=10) as sock,
+        ):
+            sock.sendall(b"x" * 1_000_000)
         target.join(10)
     assert sum(map(len, got)) == 1_000_000
 
