@@ -13,6 +13,7 @@ from gevent.event import Event
 from linksocks.client.backoff import Backoff
 from linksocks.errors import AuthError, LinkClosed, LinkError
 from linksocks.tunnel.link import Link
+from linksocks.wire.frames import CloseCode
 
 _STEADY: Final = 10.0
 """Seconds after which a link counts as good: a server that takes us and drops us at once is not asked each second."""
@@ -93,6 +94,9 @@ class Keeper:
 
     def _hold(self, link: Link) -> None:
         """From the login to the end of the link, which is always LinkClosed."""
+        if self._stopping.is_set():  # too late: nobody is to hear of it
+            link.close(CloseCode.GOING_AWAY, "the client is stopping")
+            link.run()
         self.made += 1
         self._up(link)
         since = time.monotonic()

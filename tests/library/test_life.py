@@ -190,6 +190,15 @@ def test_close_does_not_give_its_grace_to_those_who_wait(client: Client) -> None
         assert isinstance(outcome(), ClosedError)
 
 
+def test_close_at_any_moment_of_a_login_leaves_nothing(server: Server) -> None:
+    token = server.add_forward_token()
+    for polls in range(60):
+        with Client(token, ws_url=url_of(server), socks_port=0) as client:
+            for _ in range(polls):
+                client.stats()
+    assert not client.is_connected
+
+
 def test_a_grace_lets_connections_end_by_themselves(server: Server, echo: EchoTarget) -> None:
     client = Client(server.add_forward_token(), ws_url=url_of(server), socks=False)
     sock = client.create_connection((echo.host, echo.port), PATIENCE)
