@@ -12,6 +12,7 @@ import gevent
 from gevent.hub import Hub
 from greenlet import greenlet
 
+from linksocks.embed.bell import bell_of
 from linksocks.embed.call import Call, for_one, late
 from linksocks.embed.waiters import TaskWaiter, current_hub, new_waiter
 from linksocks.errors import ClosedError, LinkSocksError
@@ -28,7 +29,7 @@ class Place:
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
-        self._loop = hub.loop
+        self._bell = bell_of(hub)
         self._calls: set[Call[Any]] = set()  # whose callers wait in other threads
         self._guests: list[greenlet] = []  # callers here, which run what they call themselves
         self._work = Group()  # what runs for callers elsewhere
@@ -84,7 +85,7 @@ class Place:
         """See Home.post. It takes no lock: a garbage collection may call it in the middle of anything."""
         if self._over is None:
             with contextlib.suppress(Exception):
-                self._loop.run_callback_threadsafe(self._spawn, run, args)
+                self._bell.ring(self._spawn, run, args)
 
     # -- the end
 
@@ -130,7 +131,7 @@ class Place:
         if self._over is not None:
             raise self._over()
         try:
-            self._loop.run_callback_threadsafe(self._start, call)
+            self._bell.ring(self._start, call)
         except Exception as error:  # the loop was destroyed meanwhile
             raise ClosedError("the tunnel was closed") from error
 

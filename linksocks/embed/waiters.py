@@ -4,7 +4,7 @@
 waiter        who waits                      waits in                              is woken by
 ============= ============================== ===================================== ================================
 ThreadWaiter  a thread without a hub         a native lock                         its release
-HubWaiter     a greenlet of another hub      its hub; all others there go on       that loop's run_callback_threadsafe
+HubWaiter     a greenlet of another hub      its hub; all others there go on       that hub's Bell
 TaskWaiter    a task of asyncio              a future; all others there go on      that loop's call_soon_threadsafe
 ============= ============================== ===================================== ================================
 
@@ -23,6 +23,7 @@ import gevent
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub, Waiter
 
+from linksocks.embed.bell import bell_of
 from linksocks.embed.native import new_lock
 from linksocks.errors import LinkSocksError
 
@@ -49,12 +50,13 @@ class HubWaiter:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._loop = hub.loop
+        self._bell = bell_of(hub)
         self._waiter: Waiter[None] = Waiter(hub)
 
     def wake(self) -> None:
         """Does nothing when the hub is gone."""
         with contextlib.suppress(Exception):
-            self._loop.run_callback_threadsafe(self._waiter.switch, None)
+            self._bell.ring(self._waiter.switch, None)
 
     def wait(self, timeout: float | None) -> None:
         # A loop without a watcher ends at once: who wakes us is in none of its own.
