@@ -13,7 +13,8 @@ any other                                       one native thread with a hub for
 =============================================== =====================================================================
 
 Files: `home` (what others use), `place` (a hub, and how to have things run in it), `call` (one function run there),
-`waiters` (how callers wait), `bell` (how other threads reach a hub), `thread` (the shared thread), `ending` (the interpreter's exit), `fork`, `native`.
+`waiters` (how callers wait), `bell` (how other threads reach a hub), `thread` (the shared one), `ending` (the
+interpreter's exit), `fork`, `native`.
 """
 
 from linksocks.embed.home import Home, enter
