@@ -10,7 +10,7 @@ import gevent
 import pytest
 from gevent import socket
 
-from linksocks.net import resolve
+from linksocks.net.out import resolve
 from linksocks.server.grants import Reverse
 from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec

@@ -20,7 +20,7 @@ from gevent.lock import Semaphore
 
 from linksocks.errors import ConnectorError
 from linksocks.net.greenlets import within
-from linksocks.tunnel.link import Handler, Link
+from linksocks.tunnel.channels.link import Handler, Link
 from linksocks.wire import messages as m
 
 ANSWER_TIMEOUT: Final = 10.0

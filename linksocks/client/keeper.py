@@ -12,7 +12,7 @@ from gevent.event import Event
 
 from linksocks.client.backoff import Backoff
 from linksocks.errors import AuthError, LinkClosed, LinkError
-from linksocks.tunnel.link import Link
+from linksocks.tunnel.channels.link import Link
 from linksocks.wire.frames import CloseCode
 
 _STEADY: Final = 10.0

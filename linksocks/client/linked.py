@@ -9,10 +9,10 @@ from linksocks.client.links import Links
 from linksocks.client.partners import Partners
 from linksocks.client.session import Session, Uplink
 from linksocks.metrics import Pages
-from linksocks.net.resolve import Resolver
+from linksocks.net.out.resolve import Resolver
+from linksocks.tunnel.channels.link import Link
+from linksocks.tunnel.channels.tally import Figures
 from linksocks.tunnel.events import Observers
-from linksocks.tunnel.link import Link
-from linksocks.tunnel.tally import Figures
 
 
 class Linked(ABC):

@@ -14,9 +14,9 @@ from gevent.lock import Semaphore
 from linksocks.client.keeper import Keeper, Persistence
 from linksocks.errors import AuthError, Cause, ClosedError, DeadlineError, DialError, LinkSocksError
 from linksocks.net.greenlets import Greenlet, spawn, until
-from linksocks.tunnel.busy import DELIVERY
+from linksocks.tunnel.channels.link import Link
+from linksocks.tunnel.ends.busy import DELIVERY
 from linksocks.tunnel.events import LinkDown, LinkUp, Observers
-from linksocks.tunnel.link import Link
 from linksocks.wire.frames import CloseCode
 
 LINK_WAIT: Final = 10.0

@@ -9,7 +9,7 @@ import gevent
 
 from linksocks.errors import AuthError, FrameError, LinkClosed, LinkError, MessageError
 from linksocks.net.greenlets import within
-from linksocks.net.websocket import WebSocket
+from linksocks.net.ws.websocket import WebSocket
 from linksocks.wire.codec import pack, parse, version_of
 from linksocks.wire.frames import CloseCode
 from linksocks.wire.messages import Auth, AuthResponse

@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
+from linksocks.tunnel.channels.link import Handler
 from linksocks.tunnel.events import Observers, PartnersChanged
-from linksocks.tunnel.link import Handler
 from linksocks.wire import messages as m
 
 _LINES: Final = 20

@@ -9,12 +9,12 @@ from linksocks.client.linked import Linked
 from linksocks.client.session import Uplink
 from linksocks.errors import ConnectorError
 from linksocks.net.greenlets import spawn
-from linksocks.net.proxies import ProxyUrl
-from linksocks.net.upstream import egress
+from linksocks.net.out.proxies import ProxyUrl
+from linksocks.net.out.upstream import egress
 from linksocks.tunnel.access import NO_RULES, AccessRules
-from linksocks.tunnel.link import Link
-from linksocks.tunnel.outbound import CONNECT_TIMEOUT, Outbound
-from linksocks.tunnel.tally import Figures
+from linksocks.tunnel.channels.link import Link
+from linksocks.tunnel.channels.tally import Figures
+from linksocks.tunnel.ends.outbound import CONNECT_TIMEOUT, Outbound
 
 
 class ProviderRole(Linked):

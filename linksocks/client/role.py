@@ -13,13 +13,13 @@ from linksocks.errors import ListenError
 from linksocks.net.listen import bind
 from linksocks.net.sockets import shown
 from linksocks.tunnel.access import NO_RULES, AccessRules
-from linksocks.tunnel.callers import Callers
+from linksocks.tunnel.channels.link import Link
+from linksocks.tunnel.channels.tally import Figures
+from linksocks.tunnel.ends.callers import Callers
+from linksocks.tunnel.ends.inbound import Inbound
+from linksocks.tunnel.ends.outbound import CONNECT_TIMEOUT
+from linksocks.tunnel.ends.passage import Passage
 from linksocks.tunnel.gate import Gate
-from linksocks.tunnel.inbound import Inbound
-from linksocks.tunnel.link import Link
-from linksocks.tunnel.outbound import CONNECT_TIMEOUT
-from linksocks.tunnel.passage import Passage
-from linksocks.tunnel.tally import Figures
 
 log = logging.getLogger("linksocks.client")
 

@@ -20,16 +20,16 @@ from gevent.lock import Semaphore
 from linksocks.client.login import ANONYMOUS, Welcome, log_in
 from linksocks.client.url import LOGIN_PATH, says_login, server_url, with_login
 from linksocks.errors import AuthError, ConfigError, LinkError
-from linksocks.net.connect import Handshake, Upgraded, connect
-from linksocks.net.proxies import ProxyUrl, environment_proxy
-from linksocks.net.redirect import address_of
-from linksocks.net.resolve import Resolver
+from linksocks.net.out.proxies import ProxyUrl, environment_proxy
+from linksocks.net.out.resolve import Resolver
+from linksocks.net.out.upstream import egress
 from linksocks.net.sockets import shown
-from linksocks.net.trust import TlsClient, Trust
-from linksocks.net.upstream import egress
-from linksocks.tunnel.limits import Account, Limits
-from linksocks.tunnel.link import NOBODY, Acceptor, Handler, Link
-from linksocks.tunnel.terms import Terms, offered
+from linksocks.net.tls.trust import TlsClient, Trust
+from linksocks.net.ws.connect import Handshake, Upgraded, connect
+from linksocks.net.ws.redirect import address_of
+from linksocks.tunnel.channels.limits import Account, Limits
+from linksocks.tunnel.channels.link import NOBODY, Acceptor, Handler, Link
+from linksocks.tunnel.channels.terms import Terms, offered
 from linksocks.version import __version__
 from linksocks.wire.auth import token_hash
 from linksocks.wire.extensions import HEADER, parse_extensions

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import SplitResult, parse_qs, parse_qsl, urlencode, urlsplit
 
 from linksocks.errors import ConfigError
-from linksocks.net.redirect import SCHEMES, quoted
+from linksocks.net.ws.redirect import SCHEMES, quoted
 
 LOGIN_PATH: Final = "/socket"
 """The one path whose server reads the token from the query."""

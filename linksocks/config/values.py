@@ -15,7 +15,7 @@ from typing import Any
 from linksocks.client.url import server_url
 from linksocks.config.secret import Secret
 from linksocks.errors import ConfigError
-from linksocks.net.proxies import ProxyUrl, parse_proxy
+from linksocks.net.out.proxies import ProxyUrl, parse_proxy
 from linksocks.tunnel.access import Rule, parse_rules
 from linksocks.wire.extensions import HEADER
 

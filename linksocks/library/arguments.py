@@ -17,8 +17,8 @@ from typing import Any, Final, SupportsIndex, TypeAlias
 import linksocks.config.values as v
 from linksocks.errors import ConfigError
 from linksocks.library.durations import Duration, seconds
-from linksocks.net.proxies import ProxyUrl, parse_proxy
-from linksocks.net.trust import TlsClient, Trust
+from linksocks.net.out.proxies import ProxyUrl, parse_proxy
+from linksocks.net.tls.trust import TlsClient, Trust
 
 Path: TypeAlias = str | os.PathLike[str]
 Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]

@@ -33,7 +33,7 @@ from linksocks.library.rules import AccessRule, access_rules
 from linksocks.library.stats import ClientStats, client_stats
 from linksocks.library.tunnel import Tunnel
 from linksocks.net.sockets import shown
-from linksocks.tunnel.outbound import CONNECT_TIMEOUT
+from linksocks.tunnel.ends.outbound import CONNECT_TIMEOUT
 
 _T = TypeVar("_T")
 

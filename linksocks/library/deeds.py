@@ -14,7 +14,7 @@ from linksocks.net.sockets import shown
 from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.tunnel.access import AccessRules
-from linksocks.tunnel.link import Link
+from linksocks.tunnel.channels.link import Link
 
 AnyClient: TypeAlias = ClientRole | ProviderRole
 

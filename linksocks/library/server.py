@@ -25,11 +25,11 @@ from linksocks.library.rules import AccessRule, access_rules
 from linksocks.library.stats import ServerStats, server_stats
 from linksocks.library.tokens import ReverseTokenResult
 from linksocks.library.tunnel import Tunnel
-from linksocks.net.certificate import Certificate
 from linksocks.net.sockets import shown
+from linksocks.net.tls.certificate import Certificate
 from linksocks.server.role import ServerRole
-from linksocks.tunnel.limits import Limits
-from linksocks.tunnel.outbound import CONNECT_TIMEOUT
+from linksocks.tunnel.channels.limits import Limits
+from linksocks.tunnel.ends.outbound import CONNECT_TIMEOUT
 
 
 class Server(Tunnel[ServerRole]):

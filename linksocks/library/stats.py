@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from linksocks.tunnel.tally import Figures
+from linksocks.tunnel.channels.tally import Figures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from linksocks.tunnel.tally import Dials, Figures, Histogram
+from linksocks.tunnel.channels.tally import Dials, Figures, Histogram
 from linksocks.version import __version__
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import gevent
 
 from linksocks.net.greenlets import Greenlet, spawn
-from linksocks.tunnel.tally import Histogram
+from linksocks.tunnel.channels.tally import Histogram
 
 INTERVAL: Final = 0.5
 """Seconds between two looks."""

@@ -20,11 +20,11 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from linksocks.metrics.collector import RoleCollector
 from linksocks.metrics.lag import Lag
-from linksocks.net.accept import Accepted, UpgradeServer
 from linksocks.net.listen import bind, listen
-from linksocks.net.lobby import Lobby
 from linksocks.net.sockets import shown
-from linksocks.tunnel.tally import Figures
+from linksocks.net.ws.accept import Accepted, UpgradeServer
+from linksocks.net.ws.lobby import Lobby
+from linksocks.tunnel.channels.tally import Figures
 from linksocks.wire.extensions import Extensions
 from linksocks.wire.frames import CloseCode
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from linksocks.server.tokens import Token
-from linksocks.tunnel.limits import A_SHARE, NO_LIMITS, Account, Limits, rates
-from linksocks.tunnel.tally import Tally
+from linksocks.tunnel.channels.limits import A_SHARE, NO_LIMITS, Account, Limits, rates
+from linksocks.tunnel.channels.tally import Tally
 
 
 class Accounts:

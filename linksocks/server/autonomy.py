@@ -18,8 +18,8 @@ from linksocks.server.grants import Connector, Grant, MakeLink
 from linksocks.server.groups import Group
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.server.tokens import Token, TokenTable
+from linksocks.tunnel.channels.link import NOBODY, Link
 from linksocks.tunnel.gate import Gate
-from linksocks.tunnel.link import NOBODY, Link
 from linksocks.wire import messages as m
 from linksocks.wire.auth import token_hash
 

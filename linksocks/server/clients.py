@@ -16,8 +16,8 @@ from gevent.event import Event
 
 from linksocks.server.accounts import Accounts
 from linksocks.server.tokens import Token
-from linksocks.tunnel.limits import Account
-from linksocks.tunnel.link import Link
+from linksocks.tunnel.channels.limits import Account
+from linksocks.tunnel.channels.link import Link
 
 
 @dataclass(eq=False, slots=True)

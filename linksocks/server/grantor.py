@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from linksocks.errors import ConfigError
-from linksocks.net.resolve import Resolver
+from linksocks.net.out.resolve import Resolver
 from linksocks.server.autonomy import Autonomy
 from linksocks.server.grants import Connector, Forward, Grant, Reverse
 from linksocks.server.groups import Group
 from linksocks.server.ports import PortPool
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.server.tokens import TokenTable
+from linksocks.tunnel.ends.outbound import Outbound
 from linksocks.tunnel.gate import Gate
-from linksocks.tunnel.outbound import Outbound
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,12 +26,12 @@ from linksocks.net.greenlets import at_once
 from linksocks.server.groups import Group
 from linksocks.server.ports import PortPool
 from linksocks.server.specs import TokenSpec
-from linksocks.tunnel.callers import Callers
+from linksocks.tunnel.channels.link import NOBODY, Acceptor, Link
+from linksocks.tunnel.ends.callers import Callers
+from linksocks.tunnel.ends.inbound import Inbound
+from linksocks.tunnel.ends.outbound import Outbound
+from linksocks.tunnel.ends.passage import Passage
 from linksocks.tunnel.gate import Behind, Gate
-from linksocks.tunnel.inbound import Inbound
-from linksocks.tunnel.link import NOBODY, Acceptor, Link
-from linksocks.tunnel.outbound import Outbound
-from linksocks.tunnel.passage import Passage
 from linksocks.wire import messages as m
 
 APPLICATION_WAIT: Final = 10.0

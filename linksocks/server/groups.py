@@ -16,8 +16,8 @@ from gevent.event import Event
 
 from linksocks.errors import Cause, DialError
 from linksocks.net.greenlets import Heir
-from linksocks.tunnel.link import Link
-from linksocks.tunnel.switch import Switch
+from linksocks.tunnel.channels.link import Link
+from linksocks.tunnel.ends.switch import Switch
 from linksocks.wire.messages import Log, Partners
 
 PROBE: Final = 2.0

@@ -15,10 +15,10 @@ from typing import Final, cast
 import gevent
 
 from linksocks.errors import AuthError, FrameError, LinkError, ListenError, MessageError
-from linksocks.net.accept import Accepted
-from linksocks.net.websocket import WebSocket
+from linksocks.net.ws.accept import Accepted
+from linksocks.net.ws.websocket import WebSocket
 from linksocks.server.tokens import Token, TokenTable
-from linksocks.tunnel.limits import Limits
+from linksocks.tunnel.channels.limits import Limits
 from linksocks.wire.auth import token_hash
 from linksocks.wire.codec import VERSION, pack, parse, version_of
 from linksocks.wire.frames import CloseCode

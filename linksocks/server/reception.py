@@ -7,18 +7,18 @@ from collections import Counter
 from functools import partial
 
 from linksocks.errors import AuthError, LinkClosed, LinkError
-from linksocks.net.accept import Accepted
-from linksocks.net.websocket import WebSocket
+from linksocks.net.ws.accept import Accepted
+from linksocks.net.ws.websocket import WebSocket
 from linksocks.server.accounts import Accounts
 from linksocks.server.clients import Clients
 from linksocks.server.grants import Manage, may_not_manage
 from linksocks.server.groups import Group
 from linksocks.server.login import Login, TooManyLinksError, log_in
 from linksocks.server.tokens import TokenTable
+from linksocks.tunnel.channels.limits import Account
+from linksocks.tunnel.channels.link import Acceptor, Link
+from linksocks.tunnel.channels.terms import Terms, offered
 from linksocks.tunnel.events import LinkDown, LinkUp, Observers
-from linksocks.tunnel.limits import Account
-from linksocks.tunnel.link import Acceptor, Link
-from linksocks.tunnel.terms import Terms, offered
 from linksocks.wire import messages as m
 
 log = logging.getLogger("linksocks.server")

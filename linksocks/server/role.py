@@ -14,15 +14,15 @@ from gevent.lock import RLock
 
 from linksocks.errors import ClosedError, ConfigError, ListenError
 from linksocks.metrics import Pages
-from linksocks.net.accept import UpgradeServer
-from linksocks.net.certificate import Certificate
 from linksocks.net.greenlets import at_once, until
 from linksocks.net.listen import bind, listen
-from linksocks.net.lobby import Lobby
-from linksocks.net.proxies import ProxyUrl
-from linksocks.net.resolve import Resolver
+from linksocks.net.out.proxies import ProxyUrl
+from linksocks.net.out.resolve import Resolver
+from linksocks.net.out.upstream import egress
 from linksocks.net.sockets import shown
-from linksocks.net.upstream import egress
+from linksocks.net.tls.certificate import Certificate
+from linksocks.net.ws.accept import UpgradeServer
+from linksocks.net.ws.lobby import Lobby
 from linksocks.server.accounts import Accounts
 from linksocks.server.api import create_api
 from linksocks.server.api.controls import Controls
@@ -36,11 +36,11 @@ from linksocks.server.specs import TokenSpec
 from linksocks.server.tokens import Token, TokenTable
 from linksocks.server.web import create_app
 from linksocks.tunnel.access import NO_RULES, AccessRules
+from linksocks.tunnel.channels.limits import NO_LIMITS, Limits
+from linksocks.tunnel.channels.tally import Figures
+from linksocks.tunnel.ends.outbound import CONNECT_TIMEOUT, Outbound
 from linksocks.tunnel.events import Observers
 from linksocks.tunnel.gate import Gate
-from linksocks.tunnel.limits import NO_LIMITS, Limits
-from linksocks.tunnel.outbound import CONNECT_TIMEOUT, Outbound
-from linksocks.tunnel.tally import Figures
 from linksocks.wire.auth import token_hash
 from linksocks.wire.frames import CloseCode
 

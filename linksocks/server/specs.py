@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from linksocks.tunnel.access import NO_RULES, AccessRules
-from linksocks.tunnel.limits import NO_LIMITS, Limits
+from linksocks.tunnel.channels.limits import NO_LIMITS, Limits
 from linksocks.wire.auth import fingerprint, token_hash
 
 

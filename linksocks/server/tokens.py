@@ -12,8 +12,8 @@ from typing import Final
 from linksocks.errors import ConfigError
 from linksocks.server.grants import Grant
 from linksocks.server.specs import Kind, TokenSpec
-from linksocks.tunnel.limits import Rates
-from linksocks.tunnel.link import Link
+from linksocks.tunnel.channels.limits import Rates
+from linksocks.tunnel.channels.link import Link
 from linksocks.wire.auth import fingerprint, token_hash
 from linksocks.wire.frames import CloseCode
 

@@ -11,8 +11,8 @@ from linksocks.client.session import USER_AGENT, Uplink
 from linksocks.config import Config
 from linksocks.config.secret import Secret
 from linksocks.errors import LinkSocksError
-from linksocks.net.certificate import Certificate
-from linksocks.net.trust import Trust
+from linksocks.net.tls.certificate import Certificate
+from linksocks.net.tls.trust import Trust
 from linksocks.server.role import ServerRole
 from linksocks.server.specs import TokenSpec
 from linksocks.shell.tokens import access_rules, limits

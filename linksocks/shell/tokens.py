@@ -10,7 +10,7 @@ from linksocks.config.secret import Secret
 from linksocks.errors import ConfigError
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.tunnel.access import AccessRules
-from linksocks.tunnel.limits import Limits
+from linksocks.tunnel.channels.limits import Limits
 
 SERVER: Final = "server"
 """The section of a server."""

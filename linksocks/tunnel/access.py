@@ -32,7 +32,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final, NamedTuple
 
 from linksocks.errors import ConfigError
-from linksocks.net.judge import AllOf, Judge, Verdict
+from linksocks.net.out.judge import AllOf, Judge, Verdict
 from linksocks.wire.addresses import IpAddress, forms, is_public, parse_ip, unmapped
 
 _EXPECTED: Final = "expected HOST:PORT such as 10.0.0.0/8:22, [2001:db8::1]:8000-9000 or *.example.org:*"

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from linksocks.net.drops import Drops
-from linksocks.net.judged import JudgedSender
-from linksocks.net.permit import pinned
-from linksocks.net.resolve import Resolver, look_up_for
+from linksocks.net.out.drops import Drops
+from linksocks.net.out.judged import JudgedSender
+from linksocks.net.out.permit import pinned
+from linksocks.net.out.resolve import Resolver, look_up_for
 from linksocks.tunnel.access import NO_RULES, AccessRules
-from linksocks.tunnel.channel import Channel
-from linksocks.tunnel.datagrams import DatagramChannel
+from linksocks.tunnel.channels.channel import Channel
+from linksocks.tunnel.channels.datagrams import DatagramChannel
 from linksocks.wire.mask import Buffer
 from linksocks.wire.messages import Connect
 

@@ -13,9 +13,9 @@ from gevent import socket
 from linksocks.client import connectors as module
 from linksocks.client.connectors import Connectors
 from linksocks.errors import ConnectorError, DialError, LinkClosed
-from linksocks.net.websocket import WebSocket
-from linksocks.tunnel.link import Link
-from linksocks.tunnel.terms import Terms
+from linksocks.net.ws.websocket import WebSocket
+from linksocks.tunnel.channels.link import Link
+from linksocks.tunnel.channels.terms import Terms
 from linksocks.wire import messages as m
 from tests.support.hands import Hand
 from tests.support.tunnels import FOREIGN, MAX_WINDOW

@@ -9,7 +9,7 @@ from gevent.event import Event
 from linksocks.client import backoff
 from linksocks.client.keeper import Keeper, Persistence
 from linksocks.errors import AuthError, LinkError
-from linksocks.tunnel.link import Link
+from linksocks.tunnel.channels.link import Link
 
 
 class Tries:

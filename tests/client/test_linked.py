@@ -21,7 +21,7 @@ from linksocks.errors import (
     LinkClosed,
     ListenError,
 )
-from linksocks.net.egress import Direct
+from linksocks.net.out.egress import Direct
 from linksocks.tunnel.events import Event, LinkDown, LinkUp, PartnersChanged
 from linksocks.wire import messages as m
 from tests.support.processes import free_port

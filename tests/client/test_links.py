@@ -15,12 +15,12 @@ from linksocks.client import links as module
 from linksocks.client.keeper import Persistence
 from linksocks.client.links import Links
 from linksocks.errors import AuthError, ClosedError, DeadlineError, DialError, LinkClosed, LinkError
-from linksocks.net.websocket import WebSocket
-from linksocks.tunnel.busy import DELIVERY
+from linksocks.net.ws.websocket import WebSocket
+from linksocks.tunnel.channels.link import Link
+from linksocks.tunnel.channels.terms import Terms
+from linksocks.tunnel.ends.busy import DELIVERY
 from linksocks.tunnel.events import Event as RoleEvent
 from linksocks.tunnel.events import LinkDown, LinkUp, Observers
-from linksocks.tunnel.link import Link
-from linksocks.tunnel.terms import Terms
 from tests.support.hands import Hand
 from tests.support.tunnels import FOREIGN, MAX_WINDOW, PATIENCE
 

@@ -11,7 +11,7 @@ from gevent import socket
 from linksocks.client import login as module
 from linksocks.client.login import ANONYMOUS, log_in
 from linksocks.errors import AuthError, LinkError
-from linksocks.net.websocket import WebSocket
+from linksocks.net.ws.websocket import WebSocket
 from linksocks.wire.messages import Auth
 from tests.support.leaks import nothing_left
 from tests.support.rawsocket import BINARY, PING, PONG, TEXT, RawPeer

@@ -13,9 +13,9 @@ import pytest
 
 from linksocks.client.session import Session
 from linksocks.errors import AuthError, ConfigError, LinkClosed, LinkError
-from linksocks.net.resolve import Resolver
-from linksocks.net.trust import Trust
-from linksocks.tunnel.link import Link
+from linksocks.net.out.resolve import Resolver
+from linksocks.net.tls.trust import Trust
+from linksocks.tunnel.channels.link import Link
 from linksocks.wire import messages as m
 from linksocks.wire.auth import token_hash
 from tests.support.roles import TOKEN, uplink

@@ -13,8 +13,8 @@ from linksocks.client import login
 from linksocks.client.role import ClientRole
 from linksocks.client.session import Session
 from linksocks.errors import AuthError, Cause, ConfigError, LinkClosed, LinkError
-from linksocks.net.proxies import ProxyUrl
-from linksocks.net.resolve import Resolver
+from linksocks.net.out.proxies import ProxyUrl
+from linksocks.net.out.resolve import Resolver
 from linksocks.server.role import ServerRole
 from linksocks.wire import messages as m
 from linksocks.wire.auth import token_hash

@@ -32,7 +32,7 @@ SIZE = 64 * 1024 * 1024
 
 PRIVATE = ["/", "/api/status", "/metrics", "/readyz", "/socket/", "/socket/../metrics"]
 
-FAST_PINGS = "import linksocks.net.heartbeat as h; h.PING_INTERVAL = 0.2"
+FAST_PINGS = "import linksocks.net.ws.heartbeat as h; h.PING_INTERVAL = 0.2"
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from linksocks.config import values
 from linksocks.config.secret import Secret
 from linksocks.config.values import Kind
-from linksocks.net.proxies import ProxyUrl
+from linksocks.net.out.proxies import ProxyUrl
 
 KINDS = {name: kind for name, kind in vars(values).items() if isinstance(kind, Kind)}
 

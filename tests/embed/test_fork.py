@@ -325,8 +325,8 @@ def test_real_tunnels_own_all_their_sockets(patched: bool, tmp_path):
     said = forks(
         f"""
         folder = {str(tmp_path)!r}
-        from linksocks.net.certificate import Certificate
-        from linksocks.net.trust import Trust
+        from linksocks.net.tls.certificate import Certificate
+        from linksocks.net.tls.trust import Trust
         from tests.support import socks
         from tests.support.associations import Association
         from tests.support.roles import client_role, server_role

@@ -10,7 +10,7 @@ import pytest
 
 from linksocks import AccessRule, Client, ConfigError, Server
 from linksocks.library import arguments as a
-from linksocks.net.proxies import ProxyUrl
+from linksocks.net.out.proxies import ProxyUrl
 
 BOTH = (Server, Client)
 

@@ -9,7 +9,7 @@ import gevent
 import pytest
 
 from linksocks.server.specs import Kind, TokenSpec
-from linksocks.tunnel.limits import Limits
+from linksocks.tunnel.channels.limits import Limits
 from linksocks.version import __version__
 from linksocks.wire import messages as m
 from tests.support import socks

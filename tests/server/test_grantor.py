@@ -8,7 +8,7 @@ import pytest
 
 from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
-from linksocks.tunnel import passage
+from linksocks.tunnel.ends import passage
 from linksocks.wire import messages as m
 from tests.support import socks
 from tests.support.roles import TOKEN, by_hand, running, server_role

@@ -14,7 +14,7 @@ from gevent import socket
 
 from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
-from linksocks.tunnel.limits import Limits
+from linksocks.tunnel.channels.limits import Limits
 from linksocks.wire import messages as m
 from linksocks.wire.auth import token_hash
 from tests.support import socks

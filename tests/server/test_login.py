@@ -10,14 +10,14 @@ import pytest
 from gevent import socket
 
 from linksocks.errors import AuthError, LinkClosed, LinkError, ListenError
-from linksocks.net.accept import Accepted
-from linksocks.net.websocket import WebSocket
+from linksocks.net.ws.accept import Accepted
+from linksocks.net.ws.websocket import WebSocket
 from linksocks.server import login as module
 from linksocks.server.grants import Grant
 from linksocks.server.login import log_in
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.server.tokens import Token, TokenTable
-from linksocks.tunnel.limits import Limits
+from linksocks.tunnel.channels.limits import Limits
 from linksocks.wire.auth import token_hash
 from linksocks.wire.extensions import Extensions
 from tests.support.leaks import nothing_left

@@ -9,11 +9,11 @@ import pytest
 from gevent import socket
 
 from linksocks.errors import ClosedError, ConfigError, LinkClosed, ListenError
-from linksocks.net.connect import Handshake, connect
-from linksocks.net.egress import Direct
-from linksocks.net.resolve import Resolver
-from linksocks.net.trust import TlsClient
-from linksocks.net.websocket import WebSocket
+from linksocks.net.out.egress import Direct
+from linksocks.net.out.resolve import Resolver
+from linksocks.net.tls.trust import TlsClient
+from linksocks.net.ws.connect import Handshake, connect
+from linksocks.net.ws.websocket import WebSocket
 from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.wire import messages as m

@@ -17,7 +17,7 @@ from linksocks.server import ports
 from linksocks.server import role as roles
 from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
-from linksocks.tunnel.busy import DELIVERY
+from linksocks.tunnel.ends.busy import DELIVERY
 from linksocks.wire import messages as m
 from linksocks.wire.extensions import Extensions
 from tests.support.hands import Hand

@@ -9,8 +9,8 @@ import pytest
 import trustme
 
 from linksocks.errors import ConfigError
-from linksocks.net.certificate import Certificate
-from linksocks.net.trust import Trust
+from linksocks.net.tls.certificate import Certificate
+from linksocks.net.tls.trust import Trust
 from tests.support.certificates import Files
 from tests.support.processes import ran
 from tests.support.roles import client_role, running, server_role

@@ -16,7 +16,7 @@ from linksocks.errors import ConfigError
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.shell.plan import LOGS, Change, Plan, What, diff, in_force, plan_of
 from linksocks.tunnel.access import AccessRules, parse_rules
-from linksocks.tunnel.limits import Limits
+from linksocks.tunnel.channels.limits import Limits
 
 MADE = Secret("made")
 

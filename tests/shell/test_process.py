@@ -19,7 +19,7 @@ from linksocks.server.specs import Kind, TokenSpec
 from linksocks.shell.plan import Plan, plan_of
 from linksocks.shell.process import Process
 from linksocks.tunnel.access import AccessRules, parse_rules
-from linksocks.tunnel.inbound import Inbound
+from linksocks.tunnel.ends.inbound import Inbound
 from tests.support.processes import free_port
 from tests.support.roles import by_hand
 from tests.support.targets import EchoTarget, refusing_port

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 
 from gevent import socket
 
-from linksocks.tunnel.inbound import Inbound
-from linksocks.tunnel.link import Link
-from linksocks.tunnel.passage import Passage
+from linksocks.tunnel.channels.link import Link
+from linksocks.tunnel.ends.inbound import Inbound
+from linksocks.tunnel.ends.passage import Passage
 from tests.support.processes import ran
 from tests.support.tunnels import PATIENCE, Peer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from linksocks.tunnel import rate
+from linksocks.tunnel.channels import rate
 
 
 class Clock:

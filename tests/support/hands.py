@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import gevent
 
 from linksocks.errors import LinkClosed
-from linksocks.net.websocket import WebSocket
+from linksocks.net.ws.websocket import WebSocket
 from linksocks.wire import messages as m
 from linksocks.wire.codec import pack, parse
 from linksocks.wire.frames import CloseCode

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from linksocks.errors import Cause, DialError
-from linksocks.net.resolve import Address, Resolver, literal
+from linksocks.net.out.resolve import Address, Resolver, literal
 
 
 class FickleResolver(Resolver):

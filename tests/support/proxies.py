@@ -13,7 +13,7 @@ import gevent
 from gevent import socket
 
 from linksocks.net.listen import bind
-from linksocks.tunnel.inbound import Inbound
+from linksocks.tunnel.ends.inbound import Inbound
 from tests.support.rawsocket import RawPeer, read_head, serving
 from tests.support.tunnels import Tunnel
 

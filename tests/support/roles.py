@@ -11,10 +11,10 @@ from uuid import UUID
 from linksocks.client.provider import ProviderRole
 from linksocks.client.role import ClientRole
 from linksocks.client.session import Uplink
-from linksocks.net.connect import Handshake, connect
-from linksocks.net.egress import Direct
-from linksocks.net.resolve import Resolver
-from linksocks.net.trust import TlsClient
+from linksocks.net.out.egress import Direct
+from linksocks.net.out.resolve import Resolver
+from linksocks.net.tls.trust import TlsClient
+from linksocks.net.ws.connect import Handshake, connect
 from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.wire import messages as m

@@ -18,15 +18,15 @@ import gevent
 from gevent import socket
 
 from linksocks.errors import LinkClosed
-from linksocks.net.egress import Direct
-from linksocks.net.resolve import Resolver
-from linksocks.net.websocket import WebSocket
-from linksocks.tunnel.inbound import Inbound
-from linksocks.tunnel.link import NOBODY, Acceptor, Link
-from linksocks.tunnel.outbound import Outbound
-from linksocks.tunnel.passage import Passage
-from linksocks.tunnel.switch import Switch
-from linksocks.tunnel.terms import Terms, offered
+from linksocks.net.out.egress import Direct
+from linksocks.net.out.resolve import Resolver
+from linksocks.net.ws.websocket import WebSocket
+from linksocks.tunnel.channels.link import NOBODY, Acceptor, Link
+from linksocks.tunnel.channels.terms import Terms, offered
+from linksocks.tunnel.ends.inbound import Inbound
+from linksocks.tunnel.ends.outbound import Outbound
+from linksocks.tunnel.ends.passage import Passage
+from linksocks.tunnel.ends.switch import Switch
 from linksocks.wire.extensions import Extensions
 from linksocks.wire.frames import CloseCode
 from tests.support import socks

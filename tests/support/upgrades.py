@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from linksocks.errors import FrameError, LinkClosed
-from linksocks.net.accept import Accepted, UpgradeServer
-from linksocks.net.certificate import Certificate
 from linksocks.net.listen import bind, listen
+from linksocks.net.tls.certificate import Certificate
+from linksocks.net.ws.accept import Accepted, UpgradeServer
 from linksocks.server.web import create_app
 from linksocks.wire.extensions import Extensions
 

@@ -8,8 +8,8 @@ from typing import Any, Self
 from gevent.event import Event
 from gevent.queue import Queue
 
-from linksocks.net.accept import Accepted, UpgradeServer
 from linksocks.net.listen import bind, listen
+from linksocks.net.ws.accept import Accepted, UpgradeServer
 from linksocks.wire import messages as m
 from tests.support.hands import Hand
 from tests.support.tunnels import FOREIGN, PATIENCE

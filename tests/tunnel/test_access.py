@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from linksocks.errors import ConfigError
-from linksocks.net.judge import Verdict
+from linksocks.net.out.judge import Verdict
 from linksocks.tunnel.access import NO_RULES, AccessRules, Rule, judge_of, parse_rule, parse_rules
 
 BLOCKED, BY_ADDRESS, ALLOWED = Verdict.BLOCKED, Verdict.BY_ADDRESS, Verdict.ALLOWED

@@ -23,7 +23,7 @@ from typing import Final
 from flask import Response, request
 from gevent import sleep
 
-from linksocks.net.lobby import one_host
+from linksocks.net.ws.lobby import one_host
 from linksocks.server.api.answers import failure
 
 FIRST_DELAY: Final = 0.25

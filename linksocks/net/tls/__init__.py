@@ -1,0 +1,1 @@
+"""TLS: what a server shows, what a client believes, and their handshake."""
