@@ -13,9 +13,10 @@ from linksocks.net.out.resolve import Resolver
 from linksocks.tunnel.channels.link import Link
 from linksocks.tunnel.channels.tally import Figures
 from linksocks.tunnel.events import Observers
+from linksocks.wire.messages import ChannelId
 
 
-class Linked(ABC):
+class LinkedRole(ABC):
     """Linked through `uplink`, as the side that dials when `reverse`; `partner` is what one at the other side of the
     server is called. A role says what its links carry, and when it is ready: `_make`, `_up` and `_down`.
     """
@@ -74,6 +75,10 @@ class Linked(ABC):
     def protocol(self) -> int:
         """The version that the server speaks, 0x01 or 0x02; 0 before the first login."""
         return self._session.protocol
+
+    def has_channel(self, channel: ChannelId) -> bool:
+        """Whether one with this id is open."""
+        return any(each.id == channel for link in self._links.live for each in link.each_channel())
 
     # -- of each role
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from linksocks.client.connectors import Connectors
-from linksocks.client.linked import Linked
+from linksocks.client.linked import LinkedRole
 from linksocks.client.session import Uplink
 from linksocks.errors import ConnectorError
 from linksocks.net.greenlets import spawn
@@ -17,7 +17,7 @@ from linksocks.tunnel.channels.tally import Figures
 from linksocks.tunnel.ends.outbound import CONNECT_TIMEOUT, Outbound
 
 
-class ProviderRole(Linked):
+class ProviderRole(LinkedRole):
     """Lends this machine's network through `uplink`, also to connectors with one of `connector_tokens`.
 
     Targets are reached through `upstream`, where there is one, and only those that `rules` allow; each in

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 
-from linksocks.client.linked import Linked
+from linksocks.client.linked import LinkedRole
 from linksocks.client.session import Uplink
 from linksocks.errors import ListenError
 from linksocks.net.listen import bind
@@ -24,7 +24,7 @@ from linksocks.tunnel.gate import Gate
 log = logging.getLogger("linksocks.client")
 
 
-class ClientRole(Linked):
+class ClientRole(LinkedRole):
     """The port for applications at `socks_host:socks_port`, with a password where a name or password is given.
 
     What comes in there goes through `uplink`, and so do the program's own connections, which need no port: None for

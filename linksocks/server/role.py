@@ -139,16 +139,16 @@ class ServerRole:
                     raise
             return added
 
-    def knows(self, spec: TokenSpec) -> bool:
-        """Whether there is this token already, whoever declared it."""
-        return self._tokens.get(spec.fingerprint) is not None
+    def find(self, spec: TokenSpec) -> Token | None:
+        """The same token as it is accepted already, whoever declared it."""
+        return self._tokens.get(spec.fingerprint)
 
     def change(self, old: TokenSpec, new: TokenSpec) -> None:
         """The same token grants what `new` says: its links stay. Raises ListenError, and nothing has changed.
 
         One that the API has removed stays away: ConfigError says so.
         """
-        token = self._tokens.get(old.fingerprint)
+        token = self.find(old)
         if token is None:
             raise ConfigError("the API has removed this token; it is back at the next start")
         token.grant.change(new)
@@ -158,14 +158,14 @@ class ServerRole:
 
     def remove(self, token: str) -> bool:
         """Ends all that `token` let in, its connector tokens too. Whether there was one."""
-        found = self._tokens.find(token_hash(token))
+        found = self._find(token)
         if found is not None:
             self._tokens.remove(found)
         return found is not None
 
     def port_of(self, token: str) -> int | None:
         """The port for applications of a reverse token; None where there is no such token, or none with a port."""
-        found = self._tokens.find(token_hash(token))
+        found = self._find(token)
         return found.grant.port if found else None
 
     def dial(self, token: str, host: str, port: int, timeout: float | None) -> int:
@@ -173,7 +173,7 @@ class ServerRole:
 
         `timeout` is for all of it, in seconds. Raises DialError, and ConfigError for a token without a port.
         """
-        found = self._tokens.find(token_hash(token))
+        found = self._find(token)
         if found is None:
             raise ConfigError("reverse token does not exist")
         return found.grant.dial(host, port, timeout)
@@ -182,13 +182,13 @@ class ServerRole:
         """How many clients have a link now, in all or with one token; a client with many links is one."""
         if token is None:
             return len(self._clients)
-        found = self._tokens.find(token_hash(token))
+        found = self._find(token)
         return sum(client.token is found for client in self._clients)
 
     def waiting(self, token: str) -> int:
         """How many channels wait for a provider of a reverse token now: those of connectors, and those of
         applications at its port, which LinkSocks does not count."""
-        found = self._tokens.find(token_hash(token))
+        found = self._find(token)
         return found.grant.waiting if found else 0
 
     @property
@@ -213,6 +213,9 @@ class ServerRole:
     @entry_rules.setter
     def entry_rules(self, rules: AccessRules) -> None:
         self._entry.own = rules
+
+    def _find(self, token: str) -> Token | None:
+        return self._tokens.find(token_hash(token))
 
     # -- its life
 

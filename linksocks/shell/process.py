@@ -170,7 +170,7 @@ class Process:
             spec = plan.tokens.get(change.section)
             if spec is None or self._server is None or spec.fingerprint in ours:
                 continue
-            if self._server.knows(spec):
+            if self._server.find(spec) is not None:
                 raise ConfigError(f"{change.section}: the API has made the same token; remove it there first")
 
     def _adjust_logs(self, _change: Change, target: Plan) -> None:

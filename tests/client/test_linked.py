@@ -10,7 +10,7 @@ from gevent import socket
 
 from linksocks.client import backoff
 from linksocks.client import role as roles
-from linksocks.client.linked import Linked
+from linksocks.client.linked import LinkedRole
 from linksocks.client.provider import ProviderRole
 from linksocks.errors import (
     AuthError,
@@ -30,7 +30,7 @@ from tests.support.targets import EchoTarget
 from tests.support.tunnels import PATIENCE, Target, read_to_end
 from tests.support.visitors import YES, PlayedServer, Visitor
 
-MAKERS: list[Callable[..., Linked]] = [client_role, provider_role]
+MAKERS: list[Callable[..., LinkedRole]] = [client_role, provider_role]
 
 both_roles = pytest.mark.parametrize("make", MAKERS, ids=["client", "provider"])
 
@@ -48,7 +48,7 @@ def eventually(condition: Callable[[], object]) -> None:
             gevent.sleep(0.005)  # the pace of the polling, not what is waited for
 
 
-def stopped(role: Linked, *visitors: Visitor) -> None:
+def stopped(role: LinkedRole, *visitors: Visitor) -> None:
     stopping = gevent.spawn(role.stop, 0)
     for visitor in visitors:
         visitor.leave()
@@ -57,7 +57,7 @@ def stopped(role: Linked, *visitors: Visitor) -> None:
 
 class TestWaitReady:
     @both_roles
-    def test_with_the_login(self, make: Callable[..., Linked]) -> None:
+    def test_with_the_login(self, make: Callable[..., LinkedRole]) -> None:
         with PlayedServer() as played, running(make(played.port)) as role:
             waiting = [gevent.spawn(role.wait_ready, PATIENCE) for _ in range(10)]
             visitor = played.next()
@@ -72,7 +72,7 @@ class TestWaitReady:
                 role.wait_ready()
 
     @both_roles
-    def test_a_refused_token_ends_it_at_once(self, make: Callable[..., Linked]) -> None:
+    def test_a_refused_token_ends_it_at_once(self, make: Callable[..., LinkedRole]) -> None:
         with PlayedServer() as played, running(make(played.port)) as role:
             waiting = gevent.spawn(role.wait_ready)
             played.admit(NO).leave()
@@ -82,7 +82,7 @@ class TestWaitReady:
                 role.wait_ready(0)
 
     @both_roles
-    def test_no_server_is_told_with_the_deadline(self, make: Callable[..., Linked]) -> None:
+    def test_no_server_is_told_with_the_deadline(self, make: Callable[..., LinkedRole]) -> None:
         with (
             running(make(free_port())) as role,
             pytest.raises(DeadlineError, match=r"not ready in 0\.1 s: TCP: .*refused"),
@@ -90,7 +90,7 @@ class TestWaitReady:
             role.wait_ready(0.1)
 
     @both_roles
-    def test_a_lost_link_is_the_end_without_reconnect(self, make: Callable[..., Linked]) -> None:
+    def test_a_lost_link_is_the_end_without_reconnect(self, make: Callable[..., LinkedRole]) -> None:
         with PlayedServer() as played, running(make(played.port, reconnect=False)) as role:
             visitor = played.admit()
             role.wait_ready(PATIENCE)
@@ -156,7 +156,7 @@ def taken_back(visitor: Visitor) -> None:
 
 class TestKnowledge:
     @both_roles
-    def test_the_way_to_the_server(self, make: Callable[..., Linked]) -> None:
+    def test_the_way_to_the_server(self, make: Callable[..., LinkedRole]) -> None:
         with PlayedServer() as played, running(make(played.port)) as role:
             assert (role.rtt, role.protocol, role.server_token) == (None, 0, "")
             visitor = played.admit()
@@ -169,7 +169,7 @@ class TestKnowledge:
             visitor.leave()
 
     @both_roles
-    def test_a_token_that_the_server_assigns(self, make: Callable[..., Linked]) -> None:
+    def test_a_token_that_the_server_assigns(self, make: Callable[..., LinkedRole]) -> None:
         with PlayedServer() as played, running(make(played.port, token="")) as role:
             visitor = played.admit(m.AuthResponse(True, token="assigned"))
             role.wait_ready(PATIENCE)
@@ -177,7 +177,7 @@ class TestKnowledge:
             stopped(role, visitor)
 
     @both_roles
-    def test_observers_hear_of_links_and_partners(self, make: Callable[..., Linked]) -> None:
+    def test_observers_hear_of_links_and_partners(self, make: Callable[..., LinkedRole]) -> None:
         heard: list[Event] = []
         with PlayedServer() as played, running(make(played.port)) as role:
             role.observers.add(heard.append)

@@ -206,7 +206,7 @@ class TestFromAnyState:
         for each in (role, server_role(state_file=str(file))):
             with running(each):
                 assert each.port_of("also kept") == port
-                assert each.knows(TokenSpec(Kind.FORWARD, "kept"))
+                assert each.find(TokenSpec(Kind.FORWARD, "kept"))
 
     def test_while_it_starts(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """In a patched program to look its host up gives way to others."""
