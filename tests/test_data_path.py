@@ -19,9 +19,11 @@ import pytest
 from gevent import socket
 
 from tests.support.cable import Cable, Wire
-from tests.support.flows import RESET, WHOLE, Baseline, Flow, Memory, descriptors, eventually, rates
-from tests.support.processes import Process, free_port, linksocks
+from tests.support.flows import RESET, WHOLE, Baseline, Flow, Memory, descriptors, rates
+from tests.support.ports import free_port
+from tests.support.processes import Process, linksocks
 from tests.support.tunnels import Target, application, read_to_end, reset
+from tests.support.waits import eventually
 
 TOKEN = "a-token-of-the-tests"
 MIB = 1024 * 1024

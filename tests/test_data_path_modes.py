@@ -19,8 +19,9 @@ from gevent import socket
 
 from tests.support import socks
 from tests.support.chains import Chain, Ends, stopped
-from tests.support.flows import WHOLE, Baseline, Flow, Memory, eventually
+from tests.support.flows import WHOLE, Baseline, Flow, Memory
 from tests.support.tunnels import Target, read_to_end, reset
+from tests.support.waits import eventually
 
 MIB = 1024 * 1024
 

@@ -24,7 +24,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import socks
-from tests.support.processes import PATIENCE, Process, free_port, linksocks
+from tests.support.ports import free_port
+from tests.support.processes import PATIENCE, Process, linksocks
 from tests.support.targets import (
     EchoTarget,
     HttpTarget,

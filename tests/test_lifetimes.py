@@ -17,11 +17,12 @@ from linksocks.server.specs import Kind, TokenSpec
 from tests.support import socks
 from tests.support.cable import Cable
 from tests.support.chains import CONNECTOR_TOKEN, LENT, TOKEN, Chain, said, stopped
-from tests.support.flows import RESET, Baseline, Flow, Memory, descriptors, eventually
+from tests.support.flows import RESET, Baseline, Flow, Memory, descriptors
 from tests.support.leaks import live_greenlets
 from tests.support.roles import client_role, provider_role, running, server_role
 from tests.support.targets import EchoTarget
 from tests.support.tunnels import Target, application, read_to_end
+from tests.support.waits import eventually
 
 MIB = 1024 * 1024
 

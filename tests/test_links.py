@@ -9,8 +9,9 @@ import gevent
 from tests.support import socks
 from tests.support.cable import Cable
 from tests.support.chains import Chain
-from tests.support.flows import Flow, eventually
+from tests.support.flows import Flow
 from tests.support.tunnels import Target
+from tests.support.waits import eventually
 
 SILENCE = 1.0
 

@@ -13,7 +13,7 @@ import pytest
 from mysql_mimic import MysqlServer, Session
 
 from linksocks.contrib.urllib3 import Way
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 
 PATIENCE = 10.0
 ROWS = [(number, f"größer {number} " * 20) for number in range(5000)]

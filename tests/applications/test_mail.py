@@ -20,7 +20,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 
 from linksocks.contrib.urllib3 import Way
 from tests.support.certificates import Files
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 
 PATIENCE = 10.0
 

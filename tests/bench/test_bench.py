@@ -18,7 +18,8 @@ from bench.cases import CASES, measure
 from bench.contenders import Running, direct
 from bench.report import Results, table
 from bench.targets import judged
-from tests.support.processes import Process, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Process
 
 CONTENDERS = ("direct", "relay", "ours")
 

@@ -10,7 +10,8 @@ import pytest
 
 from tests.support import socks
 from tests.support.associations import Association, udp_socket
-from tests.support.processes import Process, free_port, linksocks
+from tests.support.ports import free_port
+from tests.support.processes import Process, linksocks
 from tests.support.targets import EchoTarget
 
 TOKEN, CONNECTOR = "a-token-of-the-tests", "a-connector-token-of-the-tests"

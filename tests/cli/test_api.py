@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.processes import Process, free_port, linksocks
+from tests.support.ports import free_port
+from tests.support.processes import Process, linksocks
 
 WHERE = ("-H", "127.0.0.1", "-P", "0")
 

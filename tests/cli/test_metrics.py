@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import socks
-from tests.support.processes import Process, free_port, linksocks
+from tests.support.ports import free_port
+from tests.support.processes import Process, linksocks
 from tests.support.scrapes import Scrape
 from tests.support.targets import EchoTarget
 

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import pytest
 
 from tests.support import socks
-from tests.support.processes import Process, free_port, linksocks
+from tests.support.ports import free_port
+from tests.support.processes import Process, linksocks
 from tests.support.targets import EchoTarget
 
 TOKEN = "Token-7b1f0c55"

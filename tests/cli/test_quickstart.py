@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import socks
-from tests.support.processes import Process, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Process
 
 DEMO = Path(__file__).resolve().parents[2] / "scripts" / "quickstart.py"
 

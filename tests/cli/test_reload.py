@@ -19,7 +19,8 @@ import trustme
 
 from tests.support import socks
 from tests.support.certificates import Files
-from tests.support.processes import Process, free_port, linksocks
+from tests.support.ports import free_port
+from tests.support.processes import Process, linksocks
 from tests.support.targets import EchoTarget, HttpTarget, refusing_port, seeded_sha256
 
 SIZE = 24 * 1024 * 1024

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 import pytest
 
 from tests.support import socks
-from tests.support.processes import Process, free_port, linksocks
+from tests.support.ports import free_port
+from tests.support.processes import Process, linksocks
 from tests.support.targets import EchoTarget, refusing_port
 
 TOKEN = "a-token-of-the-tests"

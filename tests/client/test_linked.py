@@ -24,11 +24,12 @@ from linksocks.errors import (
 from linksocks.net.out.egress import Direct
 from linksocks.tunnel.events import Event, LinkDown, LinkUp, PartnersChanged
 from linksocks.wire import messages as m
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.roles import TOKEN, client_role, provider_role, running, server_role
 from tests.support.targets import EchoTarget
 from tests.support.tunnels import PATIENCE, Target, read_to_end
 from tests.support.visitors import YES, PlayedServer, Visitor
+from tests.support.waits import eventually
 
 MAKERS: list[Callable[..., LinkedRole]] = [client_role, provider_role]
 
@@ -40,12 +41,6 @@ NO = m.AuthResponse(False, "invalid token")
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "FIRST", 0.01)
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    with gevent.Timeout(PATIENCE):
-        while not condition():
-            gevent.sleep(0.005)  # the pace of the polling, not what is waited for
 
 
 def stopped(role: LinkedRole, *visitors: Visitor) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import gevent
 import pytest
@@ -18,6 +18,7 @@ from linksocks.wire.auth import token_hash
 from tests.support.roles import TOKEN, provider_role, running
 from tests.support.tunnels import PATIENCE, Target, read_to_end
 from tests.support.visitors import YES, PlayedServer, Visitor
+from tests.support.waits import eventually
 
 CONNECTOR_TOKEN = "a-connector-token"
 
@@ -31,12 +32,6 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 def server() -> Iterator[PlayedServer]:
     with PlayedServer() as server:
         yield server
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    with gevent.Timeout(PATIENCE):
-        while not condition():
-            gevent.sleep(0.005)  # the pace of the polling, not what is waited for
 
 
 def stopped(provider: ProviderRole, *visitors: Visitor) -> None:

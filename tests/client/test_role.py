@@ -1,6 +1,6 @@
 """The client as a whole, in this process: its port, its link, and how it stops."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import gevent
 import pytest
@@ -16,10 +16,11 @@ from linksocks.net.listen import bind
 from linksocks.server.role import ServerRole
 from linksocks.wire import messages as m
 from tests.support import socks
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.roles import client_role, running, server_role
 from tests.support.tunnels import PATIENCE, Target, application, read_to_end
 from tests.support.visitors import PlayedServer
+from tests.support.waits import eventually
 
 
 @pytest.fixture(autouse=True)
@@ -31,12 +32,6 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 def server() -> Iterator[ServerRole]:
     with running(server_role()) as role:
         yield role
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    with gevent.Timeout(PATIENCE):
-        while not condition():
-            gevent.sleep(0.005)  # the pace of the polling, not what is waited for
 
 
 def is_open(client: ClientRole) -> bool:

@@ -14,8 +14,9 @@ from typing import Self
 
 from tests.conf.samples import sample
 from tests.support.certificates import Files
-from tests.support.flows import eventually
-from tests.support.processes import Process, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Process
+from tests.support.waits import eventually
 
 # scripts/test puts one beside our Python; some systems have theirs where only root looks.
 NGINX = shutil.which(

@@ -16,7 +16,8 @@ from typing import Self
 import gevent
 
 from tests.conf.samples import ROOT, filled, sample
-from tests.support.processes import PATIENCE, Process, free_port, ran
+from tests.support.ports import free_port
+from tests.support.processes import PATIENCE, Process, ran
 
 SERVER, CLIENT = "linksocks-server", "linksocks-client"
 

@@ -17,7 +17,8 @@ from tests.conf.samples import sample
 from tests.support import socks
 from tests.support.applications import curl
 from tests.support.certificates import Files
-from tests.support.processes import Process, free_port, linksocks
+from tests.support.ports import free_port
+from tests.support.processes import Process, linksocks
 from tests.support.targets import EchoTarget, refusing_port
 
 CADDY = shutil.which("caddy")

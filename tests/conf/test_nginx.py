@@ -17,10 +17,11 @@ from tests.support import socks
 from tests.support.applications import curl
 from tests.support.certificates import Files
 from tests.support.chains import said
-from tests.support.flows import WHOLE, Flow, eventually
+from tests.support.flows import WHOLE, Flow
 from tests.support.processes import Process, linksocks
 from tests.support.targets import EchoTarget, HttpTarget, refusing_port, seeded_sha256
 from tests.support.tunnels import Target, application
+from tests.support.waits import eventually
 
 pytestmark = pytest.mark.skipif(
     NGINX is None, reason="there is no nginx here; scripts/test gets it where there is apt-get"

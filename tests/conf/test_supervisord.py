@@ -16,10 +16,11 @@ from linksocks.config.settings import settings_of
 from tests.conf.samples import sample
 from tests.conf.supervisors import CLIENT, KEPT, NEW, OLD, SERVER, Supervisor
 from tests.support import socks
-from tests.support.flows import WHOLE, Flow, eventually
+from tests.support.flows import WHOLE, Flow
 from tests.support.processes import Process, linksocks
 from tests.support.targets import EchoTarget
 from tests.support.tunnels import Target, application
+from tests.support.waits import eventually
 
 
 @pytest.fixture

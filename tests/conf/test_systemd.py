@@ -19,7 +19,8 @@ from linksocks.config.settings import settings_of
 from tests.conf import confined
 from tests.conf.samples import ROOT, sample
 from tests.support import socks
-from tests.support.processes import Process, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Process
 from tests.support.targets import HttpTarget, seeded_sha256
 
 pytestmark = pytest.mark.skipif(

@@ -25,7 +25,7 @@ from linksocks.errors import ConfigError
 from tests.contrib.failing import LATE, MISTAKES, UNMADE, Failing, named
 from tests.support.certificates import Files
 from tests.support.library import Elsewhere
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.targets import (
     HttpTarget,
     mute_port,

@@ -18,7 +18,8 @@ from tests.interop.cells import Cell
 from tests.interop.checks import BRIEF, PROMPT, Check, Path
 from tests.interop.datagrams import Echo
 from tests.interop.peer import OURS, Option, Peer
-from tests.support.processes import Process, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Process
 from tests.support.targets import HttpTarget
 
 _AT_ONCE = 8

@@ -10,9 +10,10 @@ from gevent import socket
 
 from linksocks.client.role import ClientRole
 from tests.interop.peer import Peer
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.roles import TOKEN, client_role, running
 from tests.support.tunnels import PATIENCE, Target, read_to_end
+from tests.support.waits import eventually
 
 SIZE = 4 * 1024 * 1024
 
@@ -29,9 +30,8 @@ def client(peer: Peer) -> Iterator[ClientRole]:
 
 
 def test_the_server_answers_pings_and_says_its_version(client: ClientRole, peer: Peer) -> None:
-    with gevent.Timeout(PATIENCE):
-        while client.rtt is None:
-            gevent.sleep(0.01)  # the pace of the polling, not what is waited for
+    eventually(lambda: client.rtt is not None)
+    assert client.rtt is not None
     assert 0 < client.rtt < PATIENCE
     assert client.protocol == (2 if peer.version.startswith("1.10") else 1)
 

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 import pytest
 
 from tests.interop.peer import OURS, Option, Ourselves, Peer, PeerError
-from tests.support.processes import Process, free_port, linksocks
+from tests.support.ports import free_port
+from tests.support.processes import Process, linksocks
 
 TOKEN, CONNECTOR_TOKEN = "the-right-token", "the-connector-token"
 

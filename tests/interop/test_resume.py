@@ -15,9 +15,10 @@ import pytest
 from tests.interop.peer import OURS, Option, Peer
 from tests.interop.runs import need
 from tests.support.cable import Cable
-from tests.support.flows import eventually
-from tests.support.processes import Process, free_port, linksocks
+from tests.support.ports import free_port
+from tests.support.processes import Process, linksocks
 from tests.support.tunnels import Target, application, read_to_end
+from tests.support.waits import eventually
 
 TOKEN, CONNECTOR_TOKEN = "the-token", "the-connector-token"
 

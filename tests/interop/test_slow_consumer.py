@@ -17,9 +17,11 @@ import gevent
 import pytest
 
 from tests.interop.peer import Peer
-from tests.support.flows import ENDLESS, RESET, WHOLE, Flow, Memory, eventually, rates
-from tests.support.processes import Process, free_port
+from tests.support.flows import ENDLESS, RESET, WHOLE, Flow, Memory, rates
+from tests.support.ports import free_port
+from tests.support.processes import Process
 from tests.support.tunnels import Target, application
+from tests.support.waits import eventually
 
 TOKEN = "the-right-token"
 MIB = 1024 * 1024

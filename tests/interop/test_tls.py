@@ -12,7 +12,8 @@ import trustme
 from tests.interop.peer import Peer, PeerError
 from tests.support import socks
 from tests.support.certificates import Files
-from tests.support.processes import free_port, linksocks
+from tests.support.ports import free_port
+from tests.support.processes import linksocks
 from tests.support.targets import HttpTarget, seeded_sha256
 
 TOKEN = "the-token"

@@ -23,7 +23,7 @@ from linksocks import (
     Server,
 )
 from tests.library.conftest import url_of
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.socks import SocksRefused, connect
 from tests.support.targets import EchoTarget
 

@@ -15,7 +15,7 @@ import trustme
 from linksocks import AuthError, Client, DeadlineError, LinkError, Server
 from tests.library.conftest import url_of
 from tests.support.certificates import Files
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.socks import SocksRefused, connect
 from tests.support.targets import EchoTarget, mute_port, refusing_port
 

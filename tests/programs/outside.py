@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import random
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +19,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[2]))
 
 from tests.support.associations import Association
+from tests.support.ports import free_port
 from tests.support.socks import SocksRefused, connect
 from tests.support.targets import EchoTarget, refusing_port, seeded_chunks
 from tests.support.targets import HttpTarget as Website
@@ -40,19 +39,6 @@ __all__ = [
 ]
 
 Login = tuple[str, str]
-
-
-def free_port() -> int:
-    """A port that was free a moment ago: PyPI's linksocks can't say which one it got for port 0.
-
-    Not one that the kernel would choose: these are for outgoing connections too, and one of some dozens was taken in
-    the meantime. Nor one of PyPI's own pool, which ends at 10240.
-    """
-    while True:
-        port = random.randrange(10_241, 32_768)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def fetch(

@@ -10,9 +10,9 @@ import pytest
 from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.wire import messages as m
-from tests.support.flows import eventually
 from tests.support.roles import TOKEN, by_hand, client_role, running, server_role
 from tests.support.tunnels import application, read_to_end
+from tests.support.waits import eventually
 
 REVERSE, CONNECTOR, AUTONOMY, OWN = (
     "a-reverse-token",

@@ -10,8 +10,8 @@ import pytest
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.tunnel.events import Event, LinkDown, LinkUp
 from linksocks.wire import messages as m
-from tests.support.flows import eventually
 from tests.support.roles import TOKEN, by_hand, running, server_role
+from tests.support.waits import eventually
 
 REVERSE, CONNECTOR = "a-reverse-token", "a-connector-token"
 

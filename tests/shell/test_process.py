@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,10 +20,11 @@ from linksocks.shell.plan import Plan, plan_of
 from linksocks.shell.process import Process
 from linksocks.tunnel.access import AccessRules, parse_rules
 from linksocks.tunnel.ends.inbound import Inbound
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.roles import by_hand
 from tests.support.targets import EchoTarget, refusing_port
 from tests.support.tunnels import application
+from tests.support.waits import eventually
 
 MADE = Secret("made")
 
@@ -83,12 +84,6 @@ def is_open(port: int) -> bool:
     except ConnectionRefusedError:
         return False
     return True
-
-
-def wait_until(what: Callable[[], bool]) -> None:
-    with gevent.Timeout(10):
-        while not what():
-            gevent.sleep(0.01)  # the pace of the polling, not what is waited for
 
 
 SERVER = "[server]\nws_host = 127.0.0.1\nws_port = 0\ngrace = 0\n"
@@ -232,13 +227,13 @@ class TestRoles:
         provider = f"[provider]\nurl = ws://127.0.0.1:{port}\ntoken = n\nconnector_token = c\ngrace = 300ms\n"
         connector = CLIENT.format("one", port, "c", socks_port).replace("client:one", "connector")
         with EchoTarget() as echo, running(file, server + provider) as it:
-            wait_until(lambda: it.server.controls.tokens.named("c") is not None)
+            eventually(lambda: it.server.controls.tokens.named("c") is not None)
             assert it.reload((server, server + connector)) == ["connector: added"]
-            wait_until(lambda: is_open(socks_port))
+            eventually(lambda: is_open(socks_port))
             app = application(socks_port, echo.port)  # holds the provider for its grace
             assert it.reload(("300ms", "300ms\nthreads = 2")) == ["provider: ended and begun anew: threads"]
             app.close()
-            wait_until(lambda: it.server.controls.tokens.named("c") is not None)
+            eventually(lambda: it.server.controls.tokens.named("c") is not None)
             assert "provider" in it.process.roles
 
     def test_a_port_for_metrics_is_free_before_the_next_one_begins(self, file: Running) -> None:
@@ -268,7 +263,7 @@ class TestRoles:
             with running(
                 other, CLIENT.format("one", port, "x", 0) + CLIENT.format("two", port, "x", 0)
             ) as it:
-                wait_until(lambda: len(it.process.roles) == 1)
+                eventually(lambda: len(it.process.roles) == 1)
                 with gevent.Timeout(10), pytest.raises(AuthError):
                     it.process.wait()
 

@@ -26,10 +26,10 @@ from gevent import socket
 
 from tests.support import socks
 from tests.support.cable import Cable
-from tests.support.flows import eventually
 from tests.support.processes import Process, linksocks
 from tests.support.targets import EchoTarget
 from tests.support.tunnels import Target, application
+from tests.support.waits import eventually
 
 TOKEN, CONNECTOR_TOKEN = "the-token-of-the-tests", "the-connector-token-of-the-tests"
 

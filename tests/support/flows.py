@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import struct
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,7 @@ import gevent
 from gevent import socket
 
 from tests.support.processes import PATIENCE, Process
+from tests.support.waits import eventually
 
 _BLOCK: Final = 64 * 1024
 _NOISE: Final = random.Random("the noise of all streams").randbytes(_BLOCK - 8)
@@ -159,11 +160,3 @@ class Baseline:
 def descriptors(process: Process) -> int:
     """How many a process has open."""
     return len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
-
-
-def eventually(condition: Callable[[], bool], *processes: Process, timeout: float = PATIENCE) -> None:
-    """Waits until `condition` holds, while this thread's hub runs; what `processes` said goes into the failure."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "\n".join(["not in time", *(p.output for p in processes)])
-        gevent.sleep(0.01)  # the pace of the polling, not what is waited for

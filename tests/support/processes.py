@@ -153,15 +153,6 @@ def linksocks(*args: str, env: Mapping[str, str | None] | None = None) -> Proces
     return Process([sys.executable, "-m", "linksocks", *args], env=clean | dict(env or {}))
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port that was free a moment ago, for programs that can't bind port 0 and say which one they got."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:
     """The caller's environment with `changes`, unbuffered, and without a proxy in the way of loopback."""
     env = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}

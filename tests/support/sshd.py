@@ -11,7 +11,8 @@ from typing import Self
 
 import paramiko
 
-from tests.support.processes import Process, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Process
 
 # scripts/test puts one beside our Python; where it is installed, only root looks for it.
 SSHD = shutil.which("sshd", path=f"{os.defpath}:{os.environ['PATH']}:/usr/sbin:{Path(sys.executable).parent}")

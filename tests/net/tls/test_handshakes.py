@@ -20,11 +20,11 @@ from linksocks.net.tls.context import end_tls, new_context
 from linksocks.net.ws import accept
 from linksocks.net.ws.lobby import Lobby
 from tests.support.certificates import Files
-from tests.support.flows import eventually
 from tests.support.processes import ran
 from tests.support.rawsocket import BINARY, UPGRADE, RawPeer, frame, read_head
 from tests.support.tunnels import reset
 from tests.support.upgrades import Echo
+from tests.support.waits import eventually
 
 HELLO_HEAD = bytes.fromhex("16 0301 0200 01 0001fc 0303")
 """How a ClientHello of 512 bytes begins."""

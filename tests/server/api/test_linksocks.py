@@ -12,7 +12,7 @@ from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.version import __version__
 from tests.support.api import Api
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.roles import by_hand
 
 
