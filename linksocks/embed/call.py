@@ -38,7 +38,10 @@ class Call(Generic[_T]):
         context: Context,
         undo: Callable[[_T], object] | None,
         wake: Callable[[], None],
+        what: str,
     ) -> None:
+        self.what = what
+        """For people."""
         self._run = run
         self._args = args
         self._undo = undo
@@ -57,7 +60,7 @@ class Call(Generic[_T]):
             return None
         self._greenlet = gevent.Greenlet(self._work)
         self._greenlet.gr_context = self._context
-        self._greenlet.name = f"call of {name_of(self._run)}"
+        self._greenlet.name = f"call of {self.what}"
         return self._greenlet
 
     def kill(self) -> None:
@@ -124,14 +127,9 @@ class Call(Generic[_T]):
             del error, self  # else the traceback would hold itself
 
 
-def late(run: Callable[..., object], timeout: float | None) -> DeadlineError:
-    """What the caller of `run` gets whose time is up."""
-    return DeadlineError(f"{name_of(run)} was not done in {timeout:g} s")
-
-
-def name_of(run: Callable[..., object]) -> str:
-    """For people. Its arguments may be secret."""
-    return getattr(run, "__qualname__", None) or type(run).__name__
+def late(what: str, timeout: float) -> DeadlineError:
+    """What the caller gets whose time is up."""
+    return DeadlineError(f"{what} was not done in {timeout:g} s")
 
 
 def for_one(error: BaseException) -> BaseException:

@@ -38,7 +38,7 @@ def stop(held: Mapping[Place, Iterable[Callable[[], None]]], thread: HubThread |
         if place.hub.thread_ident in sys._current_frames():  # else nothing runs there any more
             seconds = until(deadline)
             with contextlib.suppress(LinkSocksError):
-                place.call(_stop, (stops, seconds), seconds + _MARGIN, None)
+                place.call(_stop, (stops, seconds), seconds + _MARGIN, None, "stop at exit")
         place.forget_callers()
         place.end(lambda: ClosedError("the interpreter exits"))
     if thread is not None:

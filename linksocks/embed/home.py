@@ -49,14 +49,16 @@ class Home:
         *args: Any,
         timeout: float | None,
         undo: Callable[[_T], object] | None = None,
+        what: str = "",
     ) -> _T:
         """Runs `run(*args)` in a greenlet of the home, in a copy of the caller's context; returns what it returns.
 
         Raises what it raises, and DeadlineError after `timeout` seconds. Then the greenlet is killed, and so it is
-        when the caller is interrupted. `undo`, in the home, gets a result that came too late for its caller.
+        when the caller is interrupted. `undo`, in the home, gets a result that came too late for its caller. `what`
+        is what people call it, where the function's own name is not.
         """
         self._check()
-        return self._place.call(run, args, timeout, undo)
+        return self._place.call(run, args, timeout, undo, what or _name_of(run))
 
     async def async_call(
         self,
@@ -64,10 +66,11 @@ class Home:
         *args: Any,
         timeout: float | None,
         undo: Callable[[_T], object] | None = None,
+        what: str = "",
     ) -> _T:
         """The same for a task of asyncio. The greenlet of a task that is cancelled is killed."""
         self._check()
-        return await self._place.async_call(run, args, timeout, undo)
+        return await self._place.async_call(run, args, timeout, undo, what or _name_of(run))
 
     def post(self, run: Callable[..., object], *args: Any) -> None:
         """Has it run some time. Never waits and never raises, so it is for finalizers, also those of the home."""
@@ -111,6 +114,11 @@ class Home:
             raise self._process.forked()
         if self._left.locked():
             raise ClosedError("the tunnel is closed: make another one")
+
+
+def _name_of(run: Callable[..., object]) -> str:
+    """For people. Its arguments may be secret."""
+    return getattr(run, "__qualname__", None) or type(run).__name__
 
 
 class _Process:

@@ -43,17 +43,18 @@ class Place:
         args: tuple[Any, ...],
         timeout: float | None,
         undo: Callable[[_T], object] | None,
+        what: str,
     ) -> _T:
         """See Home.call."""
         if current_hub() is self.hub:
-            return self._run_here(run, args, timeout)
+            return self._run_here(run, args, timeout, what)
         waiter = new_waiter()
-        call = Call(run, args, self._context(), undo, waiter.wake)
+        call = Call(run, args, self._context(), undo, waiter.wake, what)
         self._calls.add(call)
         try:
             self._begin(call)
             waiter.wait(timeout)
-            return self._result(call, run, timeout)
+            return self._result(call, timeout)
         except BaseException:
             self._abandon(call)
             raise
@@ -66,15 +67,16 @@ class Place:
         args: tuple[Any, ...],
         timeout: float | None,
         undo: Callable[[_T], object] | None,
+        what: str,
     ) -> _T:
         """See Home.async_call."""
         waiter = TaskWaiter()
-        call = Call(run, args, self._context(), undo, waiter.wake)
+        call = Call(run, args, self._context(), undo, waiter.wake, what)
         self._calls.add(call)
         try:
             self._begin(call)
             await waiter.wait(timeout)
-            return self._result(call, run, timeout)
+            return self._result(call, timeout)
         except BaseException:
             self._abandon(call)
             raise
@@ -135,9 +137,9 @@ class Place:
         except Exception as error:  # the loop was destroyed meanwhile
             raise ClosedError("the tunnel was closed") from error
 
-    def _result(self, call: Call[_T], run: Callable[..., _T], timeout: float | None) -> _T:
+    def _result(self, call: Call[_T], timeout: float | None) -> _T:
         if timeout is not None and not call.ended:
-            raise late(run, timeout)
+            raise late(call.what, timeout)
         return call.result()
 
     def _abandon(self, call: Call[Any]) -> None:
@@ -145,7 +147,9 @@ class Place:
         if rest is not None:
             self.post(rest, ())
 
-    def _run_here(self, run: Callable[..., _T], args: tuple[Any, ...], timeout: float | None) -> _T:
+    def _run_here(
+        self, run: Callable[..., _T], args: tuple[Any, ...], timeout: float | None, what: str
+    ) -> _T:
         """In the calling greenlet, which is one of the home."""
         if self._over is not None:
             raise self._over()
@@ -158,7 +162,7 @@ class Place:
         except gevent.Timeout as error:
             if error is not limit or timeout is None:
                 raise
-            failure = late(run, timeout)
+            failure = late(what, timeout)
         except LinkSocksError as error:
             failure = for_one(error)
         finally:

@@ -22,7 +22,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
 
 import gevent
@@ -96,8 +95,8 @@ class Stay(Generic[_R]):
         undo: Callable[[_T], object] | None = None,
     ) -> _T:
         """What `deed` makes of the role. `undo` gets a result that came too late for the caller."""
-        run: Callable[..., _T] = _named(what, self._do)
-        return self._enter().call(run, deed, timeout=timeout, undo=undo)
+        result: _T = self._enter().call(self._do, deed, timeout=timeout, undo=undo, what=what)
+        return result
 
     async def async_call(
         self,
@@ -107,26 +106,24 @@ class Stay(Generic[_R]):
         undo: Callable[[_T], object] | None = None,
     ) -> _T:
         """The same in asyncio."""
-        run: Callable[..., _T] = _named(what, self._do)
-        return await self._enter().async_call(run, deed, timeout=timeout, undo=undo)
+        return await self._enter().async_call(self._do, deed, timeout=timeout, undo=undo, what=what)
 
     def prepare(self, what: str, deed: Callable[[_R], _T]) -> _T:
         """The same, and a role that has not begun stays so."""
-        run: Callable[..., _T] = _named(what, self._do_before)
-        return self._enter().call(run, deed, timeout=ANSWER)
+        result: _T = self._enter().call(self._do_before, deed, timeout=ANSWER, what=what)
+        return result
 
     async def async_prepare(self, what: str, deed: Callable[[_R], _T]) -> _T:
         """The same in asyncio."""
-        run: Callable[..., _T] = _named(what, self._do_before)
-        return await self._enter().async_call(run, deed, timeout=ANSWER)
+        return await self._enter().async_call(self._do_before, deed, timeout=ANSWER, what=what)
 
     def ready(self, deed: Callable[[_R], None], timeout: float | None) -> None:
         """The same where `deed` waits until the role is ready: one that has ended is followed by another."""
-        self._enter().call(_named("wait_ready", self._do_anew), deed, timeout=timeout)
+        self._enter().call(self._do_anew, deed, timeout=timeout, what="wait_ready")
 
     async def async_ready(self, deed: Callable[[_R], None], timeout: float | None) -> None:
         """The same in asyncio."""
-        await self._enter().async_call(_named("wait_ready", self._do_anew), deed, timeout=timeout)
+        await self._enter().async_call(self._do_anew, deed, timeout=timeout, what="wait_ready")
 
     def ask(self, question: Callable[[_R], _T], otherwise: _T) -> _T:
         """What a role says of itself, also one that has ended, or `otherwise` before the first."""
@@ -138,8 +135,8 @@ class Stay(Generic[_R]):
         home = self._home
         if home is not None and not self._over:
             try:
-                run: Callable[..., _T] = _named("a question", self.peek)
-                return home.call(run, question, otherwise, timeout=ANSWER)
+                answer: _T = home.call(self.peek, question, otherwise, timeout=ANSWER, what="a question")
+                return answer
             except ClosedError:  # meanwhile
                 pass
         return self.peek(question, otherwise)
@@ -324,10 +321,3 @@ class Stay(Generic[_R]):
     def _end_and_leave(self, home: Home) -> None:
         self._end(0)
         home.leave()
-
-
-def _named(what: str, run: Callable[..., _T]) -> Callable[..., _T]:
-    """The same function; `what` is its name in a DeadlineError."""
-    named = partial(run)
-    named.__dict__["__qualname__"] = what
-    return named

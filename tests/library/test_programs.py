@@ -61,8 +61,8 @@ def test_one_that_dies_of_an_exception_says_only_that() -> None:
 def test_ctrl_c_ends_a_wait() -> None:
     waiting = """
 lonely = Client("token", ws_url="ws://127.0.0.1:1", socks=False, reconnect=True)
-print("waiting", flush=True)
 try:
+    print("waiting", flush=True)
     lonely.wait_ready()
 except KeyboardInterrupt:
     print("interrupted")
