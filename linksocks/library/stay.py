@@ -81,7 +81,6 @@ class Stay(Generic[_R]):
         self._watcher: Greenlet | None = None  # of the role, once it was started
         self._cause: Exception | None = None  # of the role's end
         self._calls: set[greenlet] = set()  # who calls
-        self._ending: Greenlet | None = None
         self._over = False
 
     # -- from any thread. They raise ClosedError, ForkedError, what `deed` raises, and DeadlineError when `what` took
@@ -157,7 +156,10 @@ class Stay(Generic[_R]):
     # -- the end, from any thread
 
     def close(self, grace: float) -> None:
-        """Ends it, with `grace` seconds for its connections, and leaves the home. Who comes later waits as well."""
+        """Ends it, with `grace` seconds for its connections, and leaves the home.
+
+        Of many who do, all wait for the end, and the shortest grace counts. Who is interrupted has none any more.
+        """
         home = self._shut()
         if home is None:
             return
@@ -293,10 +295,8 @@ class Stay(Generic[_R]):
             self._watcher.join(_END)
 
     def _end(self, grace: float) -> None:
-        """Once; who comes later waits for it. That a caller goes does not stop it."""
-        if self._ending is None:
-            self._ending = spawn(f"end of a {self._noun}", self._stop, grace)
-        self._ending.join()
+        """Who comes later may bring it nearer, and never puts it off. That a caller goes does not stop it."""
+        spawn(f"end of a {self._noun}", self._stop, grace).join()
 
     def _stop(self, grace: float) -> None:
         share_with(self._logger)
