@@ -90,14 +90,25 @@ class Home:
 
         Not for finalizers, which may come in the middle of it: they `post` it.
         """
+        thread = self._end_thread()
+        if thread is not None and not thread.current:
+            thread.join(LEAVE_TIMEOUT)
+
+    async def async_leave(self) -> None:
+        """The same in asyncio. A task that is cancelled here has left."""
+        thread = self._end_thread()
+        if thread is not None:
+            await thread.async_join(LEAVE_TIMEOUT)
+
+    def _end_thread(self) -> HubThread | None:
+        """Leaves, without waiting for the thread that ends now, if one does."""
         if not self._left.acquire(blocking=False) or self._process is not _process:
-            return
+            return None
         self._process.homes.discard(self)
-        thread = self._thread
-        if thread is not None and self._process.last_of(thread):
-            thread.end()
-            if not thread.current:
-                thread.join(LEAVE_TIMEOUT)
+        if self._thread is None or not self._process.last_of(self._thread):
+            return None
+        self._thread.end()
+        return self._thread
 
     @property
     def place(self) -> Place:

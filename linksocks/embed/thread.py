@@ -15,7 +15,7 @@ from gevent.hub import Hub
 
 from linksocks.embed.native import close_now, start_thread
 from linksocks.embed.place import Place
-from linksocks.embed.waiters import HubWaiter, ThreadWaiter, new_waiter
+from linksocks.embed.waiters import HubWaiter, TaskWaiter, ThreadWaiter, new_waiter
 from linksocks.errors import ClosedError, LinkSocksError
 from linksocks.net.greenlets import give_way
 from linksocks.net.hub import log_failures
@@ -62,6 +62,13 @@ class HubThread:
         self._joiners.append(waiter.wake)
         if not self._ended:
             waiter.wait(timeout)
+
+    async def async_join(self, timeout: float) -> None:
+        """The same in asyncio."""
+        waiter = TaskWaiter()
+        self._joiners.append(waiter.wake)
+        if not self._ended:
+            await waiter.wait(timeout)
 
     def _main(self, started: Callable[[], None]) -> None:
         try:

@@ -17,7 +17,6 @@ All that is told to the role, and about it, is in the home's hub, in a context t
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -182,7 +181,7 @@ class Stay(Generic[_R]):
         except BaseException:
             home.post(self._end_and_leave, home)
             raise
-        await asyncio.to_thread(home.leave)  # it may wait
+        await home.async_leave()
 
     def abandon(self) -> None:
         """Ends it without waiting: for finalizers, and where a wait was given up."""
