@@ -120,9 +120,13 @@ class Home:
         """What is held."""
         return self._stops
 
-    def _check(self) -> None:
+    def check_process(self) -> None:
+        """Raises ForkedError where the home is another process's."""
         if self._process is not _process:
             raise self._process.forked()
+
+    def _check(self) -> None:
+        self.check_process()
         if self._left.locked():
             raise ClosedError("the tunnel is closed: make another one")
 

@@ -29,7 +29,7 @@ from greenlet import greenlet
 
 from linksocks.embed import Home, enter
 from linksocks.errors import ClosedError, DeadlineError, ForkedError, LinkSocksError
-from linksocks.library.events import Broadcast
+from linksocks.library.events import Broadcast, Events
 from linksocks.library.records import share_with
 from linksocks.net.greenlets import Greenlet, give_way, spawn
 from linksocks.tunnel.events import Observers
@@ -69,8 +69,7 @@ class Stay(Generic[_R]):
         self._make = make
         self._noun = noun
         self._logger = logger
-        self.broadcast = Broadcast()
-        """Of the roles' events."""
+        self._broadcast = Broadcast()  # of the roles' events
         self._lock = threading.Lock()  # guards the two that follow; held for moments
         self._home: Home | None = None  # from the first call that needs it
         self._closed = False
@@ -143,6 +142,12 @@ class Stay(Generic[_R]):
         """The same of what a role has as a plain value, which any thread may read. Raises nothing."""
         return otherwise if self._role is None else question(self._role)
 
+    def events(self) -> Events:
+        """Those of the roles, from now on. Raises ForkedError where they are told in another process."""
+        if self._home is not None and not self._over:
+            self._home.check_process()
+        return self._broadcast.subscribe()
+
     @property
     def state(self) -> str:
         """In a word or two, as in the table above."""
@@ -193,7 +198,7 @@ class Stay(Generic[_R]):
         with self._lock:
             self._closed = True
         if self._home is None:
-            self.broadcast.end()
+            self._broadcast.end()
         return self._home
 
     @contextmanager
@@ -279,7 +284,7 @@ class Stay(Generic[_R]):
 
     def _made(self, former: _R | None) -> _R:
         role = self._make(former)
-        role.observers.add(self.broadcast.tell)
+        role.observers.add(self._broadcast.tell)
         return role
 
     def _watch(self, role: _R) -> None:
@@ -306,7 +311,7 @@ class Stay(Generic[_R]):
             self._role.stop(grace)
         self._await_watcher()
         self._over = True
-        self.broadcast.end()
+        self._broadcast.end()
 
     def _expel(self, caller: greenlet) -> None:
         """In a callback, so that nobody else runs between the look and the throw."""

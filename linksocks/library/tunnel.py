@@ -114,8 +114,10 @@ class Tunnel(ABC, Generic[_R]):
 
         The iterator waits for the next event, and ends when the tunnel is closed; there may be many, and `async for`
         reads them too. Each keeps the last 1024 events that nobody has read. It does not keep the tunnel alive.
+
+        Raises ForkedError for a tunnel that began before the fork.
         """
-        return self._stay.broadcast.subscribe()
+        return self._stay.events()
 
     def __repr__(self) -> str:
         return f"<linksocks.{type(self).__name__} {self._shown()}, {self._stay.state}>"

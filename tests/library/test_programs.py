@@ -162,3 +162,28 @@ parent.sendall(b"x")
 os.wait()
 """
     assert said(text) == ["gone"]
+
+
+def test_a_forked_child_has_events_of_its_own_tunnels_alone() -> None:
+    text = """
+token, url = server.add_forward_token(), f"ws://127.0.0.1:{server.ws_port}"
+fresh, ended = Client(token, ws_url=url, socks=False), Client(token, ws_url=url, socks=False)
+ended.wait_ready()
+ended.close()
+visit()
+if os.fork() == 0:
+    signal.alarm(10)
+    for _ in range(2):
+        try:
+            print(*client.events())
+        except ForkedError:
+            print("forked")
+        client.close()
+    events = fresh.events()
+    fresh.wait_ready()
+    fresh.close()
+    print(*(type(event).__name__ for event in events), *ended.events(), flush=True)
+    os._exit(0)
+print(os.wait()[1])
+"""
+    assert said(text) == ["forked", "forked", "LinkUp LinkDown", "0"]
