@@ -14,7 +14,7 @@ any other                                       one native thread with a hub for
 
 Files: `home` (what others use), `place` (a hub, and how to have things run in it), `call` (one function run there),
 `waiters` (how callers wait), `bell` (how other threads reach a hub), `thread` (the shared one), `ending` (the
-interpreter's exit), `fork`, `native`.
+interpreter's exit), `fork`, `parking` (the shared one stands still meanwhile), `native`.
 """
 
 from linksocks.embed.home import Home, enter

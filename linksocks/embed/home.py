@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
 import gevent
@@ -17,7 +17,7 @@ from gevent import monkey
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub
 
-from linksocks.embed import ending, fork
+from linksocks.embed import ending, fork, parking
 from linksocks.embed.native import in_main_thread, new_lock
 from linksocks.embed.place import Place
 from linksocks.embed.thread import HubThread
@@ -57,8 +57,9 @@ class Home:
         when the caller is interrupted. `undo`, in the home, gets a result that came too late for its caller. `what`
         is what people call it, where the function's own name is not.
         """
-        self._check()
-        return self._place.call(run, args, timeout, undo, what or _name_of(run))
+        with _errors():
+            self._check()
+            return self._place.call(run, args, timeout, undo, what or _name_of(run))
 
     async def async_call(
         self,
@@ -69,8 +70,9 @@ class Home:
         what: str = "",
     ) -> _T:
         """The same for a task of asyncio. The greenlet of a task that is cancelled is killed."""
-        self._check()
-        return await self._place.async_call(run, args, timeout, undo, what or _name_of(run))
+        with _errors():
+            self._check()
+            return await self._place.async_call(run, args, timeout, undo, what or _name_of(run))
 
     def post(self, run: Callable[..., object], *args: Any) -> None:
         """Has it run some time. Never waits and never raises, so it is for finalizers, also those of the home."""
@@ -176,6 +178,10 @@ class _Process:
             "after the fork (with gunicorn in post_fork)"
         )
 
+    def about_to_fork(self) -> None:
+        """Another thread than the shared one finds it at rest."""
+        parking.park(self._thread)
+
     def left_behind(self) -> None:
         """This process is the parent, and we are in its child."""
         fork.leave_to_parent(self._held(), self._thread, self.forked)
@@ -195,10 +201,22 @@ _prepared = False
 def enter() -> Home:
     """The home for a new tunnel. Raises LinkSocksError when there can be none."""
     _prepare()
-    if _process.ending:
-        raise LinkSocksError("no tunnel can start any more: the interpreter exits")
+    with _errors():
+        if _process.ending:
+            raise LinkSocksError("no tunnel can start any more: the interpreter exits")
     hub = _own_hub()
     return _process.shared() if hub is None else Home(_process, Place(hub), None)
+
+
+@contextlib.contextmanager
+def _errors() -> Iterator[None]:
+    """Of a call, for its caller; see `ending` for whom there are none."""
+    try:
+        yield
+    except Exception:
+        if _process.ending:
+            ending.spare_daemon()
+        raise
 
 
 def _own_hub() -> Hub | None:
@@ -215,7 +233,7 @@ def _prepare() -> None:
     global _prepared  # noqa: PLW0603 - once for a process and its children
     if not _prepared:
         _prepared = True
-        os.register_at_fork(after_in_child=_in_child)
+        os.register_at_fork(before=_before_fork, after_in_parent=parking.go_on, after_in_child=_in_child)
         atexit.register(_at_exit)
 
 
@@ -223,7 +241,12 @@ def _at_exit() -> None:
     _process.exit()  # of this process, whatever its parent had registered
 
 
+def _before_fork() -> None:
+    _process.about_to_fork()
+
+
 def _in_child() -> None:
     global _process
+    parking.go_on()
     parent, _process = _process, _Process()
     parent.left_behind()

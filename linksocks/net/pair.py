@@ -2,12 +2,19 @@
 
 A real connection and no socketpair of AF_UNIX: who gets it may set TCP_NODELAY, ask for its peer, and sees a reset.
 For a moment there is a port, so that others may connect too: their addresses tell them from ours.
+
+A process that ends closes the first one before threads of the program, daemons that read from the second one, are
+gone. `outlast` keeps them from hearing of it, as they hear of nothing else then.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket as stdlib_socket
+from _socket import socket as PlainSocket  # noqa: N812 - a class
 from typing import Final
+from weakref import WeakSet
 
 import gevent
 from gevent import socket
@@ -24,6 +31,26 @@ _BACKLOG: Final = 16
 
 PAIR_TIMEOUT: Final = 5.0
 """Seconds for a connection inside of this machine: it is there at once, unless somebody floods its port."""
+
+_first: Final[WeakSet[PlainSocket]] = WeakSet()
+"""Of each pair."""
+
+_outlasting = False
+
+
+def outlast() -> None:
+    """From now on the first ones stay open, whoever closes them, until the process has ended. There is no way back."""
+    global _outlasting  # noqa: PLW0603 - of the process
+    _outlasting = True
+    for plain in list(_first):
+        _keep(plain)
+
+
+def _keep(plain: PlainSocket) -> None:
+    """Another descriptor, which nobody closes. Where there are too many, the other end hears of the end after all."""
+    if plain.fileno() >= 0:
+        with contextlib.suppress(OSError):
+            os.dup(plain.fileno())
 
 
 def connected_pair() -> tuple[socket.socket, socket.socket]:
@@ -60,13 +87,16 @@ def _listener() -> socket.socket:
 
 
 def _connected(listener: socket.socket) -> tuple[socket.socket, socket.socket]:
-    far = socket.socket(listener.family, stdlib_socket.SOCK_STREAM)
+    far = own(socket.socket(listener.family, stdlib_socket.SOCK_STREAM))
     try:
         far.connect(listener.getsockname())
         while True:
             near, address = listener.accept()
             if address == far.getsockname():
                 reset_when_closed(near)
+                _first.add(near._sock)  # type: ignore[attr-defined]
+                if _outlasting:
+                    _keep(near._sock)  # type: ignore[attr-defined]
                 return own(near), far
             near.close()
     except BaseException:
