@@ -4,14 +4,16 @@ When atexit's handlers run, all threads but daemons have ended, so nobody needs 
 in order, and then the shared thread ends: one that is inside of gevent when the interpreter goes can crash it. What
 does not end in time is left.
 
-A daemon that waits for an answer is left waiting, as it would be by any other wait: with an error it would only print
-a traceback into the program's last words.
+A daemon that waits for an answer, or for bytes of a connection through a tunnel, is left waiting, as it would be by
+any other wait: with an error it would only print a traceback into the program's last words. One that calls meanwhile
+never hears of an error either.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
@@ -20,8 +22,10 @@ import gevent
 
 from linksocks.embed.place import Place
 from linksocks.embed.thread import HubThread
+from linksocks.embed.waiters import new_waiter
 from linksocks.errors import ClosedError, LinkSocksError
 from linksocks.net.greenlets import spawn, until
+from linksocks.net.pair import outlast
 
 TIMEOUT: Final = 5.0
 """Seconds for all tunnels to stop."""
@@ -33,17 +37,24 @@ _MARGIN: Final = 1.0
 def stop(held: Mapping[Place, Iterable[Callable[[], None]]], thread: HubThread | None) -> None:
     """Stops what is held in each place, then the thread."""
     deadline = time.monotonic() + TIMEOUT
+    outlast()
     for place, stops in held.items():
         place.forget_callers()
         if place.hub.thread_ident in sys._current_frames():  # else nothing runs there any more
             seconds = until(deadline)
             with contextlib.suppress(LinkSocksError):
-                place.call(_stop, (stops, seconds), seconds + _MARGIN, None, "stop at exit")
+                place.call(_stop, (stops, seconds), seconds + _MARGIN, "stop at exit")
         place.forget_callers()
         place.end(lambda: ClosedError("the interpreter exits"))
     if thread is not None:
         thread.end()
         thread.join(_MARGIN)
+
+
+def spare_daemon() -> None:
+    """Instead of an error at exit: a daemon does not return from here."""
+    if threading.current_thread().daemon:
+        new_waiter().wait(None)
 
 
 def _stop(stops: Iterable[Callable[[], None]], seconds: float) -> None:

@@ -79,31 +79,19 @@ class Stay(Generic[_R]):
         self._watcher: Greenlet | None = None  # of the role, once it was started
         self._cause: Exception | None = None  # of the role's end
         self._calls: set[greenlet] = set()  # who calls
-        self._over = False
+        self._exiting = self._over = False
 
     # -- from any thread. They raise ClosedError, ForkedError, what `deed` raises, and DeadlineError when `what` took
     # more than `timeout` seconds
 
-    def call(
-        self,
-        what: str,
-        deed: Callable[[_R], _T],
-        timeout: float | None = ANSWER,
-        undo: Callable[[_T], object] | None = None,
-    ) -> _T:
-        """What `deed` makes of the role. `undo` gets a result that came too late for the caller."""
-        result: _T = self._enter().call(self._do, deed, timeout=timeout, undo=undo, what=what)
+    def call(self, what: str, deed: Callable[[_R], _T], timeout: float | None = ANSWER) -> _T:
+        """What `deed` makes of the role. A result that comes too late for the caller is dropped."""
+        result: _T = self._enter().call(self._do, deed, timeout=timeout, what=what)
         return result
 
-    async def async_call(
-        self,
-        what: str,
-        deed: Callable[[_R], _T],
-        timeout: float | None = ANSWER,
-        undo: Callable[[_T], object] | None = None,
-    ) -> _T:
+    async def async_call(self, what: str, deed: Callable[[_R], _T], timeout: float | None = ANSWER) -> _T:
         """The same in asyncio."""
-        return await self._enter().async_call(self._do, deed, timeout=timeout, undo=undo, what=what)
+        return await self._enter().async_call(self._do, deed, timeout=timeout, what=what)
 
     def prepare(self, what: str, deed: Callable[[_R], _T]) -> _T:
         """The same, and a role that has not begun stays so."""
@@ -237,6 +225,8 @@ class Stay(Generic[_R]):
     def _call(self) -> Iterator[None]:
         """Whoever is inside when the stay ends gets ClosedError there: it may be the program's own greenlet."""
         self._check_open()
+        if self._exiting:
+            raise ClosedError("the interpreter exits")
         share_with(self._logger)
         current = gevent.getcurrent()
         self._calls.add(current)
@@ -319,7 +309,7 @@ class Stay(Generic[_R]):
             caller.throw(ClosedError(f"this {self._noun} was closed meanwhile"))
 
     def _end_at_exit(self) -> None:
-        self._closed = True
+        self._exiting = True  # not closed: what callers get then is the home's to say
         self._end(0)
 
     def _end_and_leave(self, home: Home) -> None:

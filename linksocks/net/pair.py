@@ -39,7 +39,7 @@ _outlasting = False
 
 
 def outlast() -> None:
-    """From now on the first ones stay open, whoever closes them, until the process has ended. There is no way back."""
+    """From now on the first ones stay open, whoever closes them, until the process ends. There is no way back."""
     global _outlasting  # noqa: PLW0603 - of the process
     _outlasting = True
     for plain in list(_first):

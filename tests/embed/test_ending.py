@@ -28,8 +28,7 @@ class Tunnel:
 
 def ended(text: str, *, patched: bool = False) -> list[str]:
     """What a program printed that had the class Tunnel."""
-    indent = text[: len(text) - len(text.lstrip())].strip("\n")
-    return outcome("".join(f"{indent}{line}\n" for line in _TUNNEL.splitlines()) + text, patched=patched)
+    return outcome(_TUNNEL, text, patched=patched)
 
 
 @pytest.mark.parametrize("patched", [False, True])
@@ -99,6 +98,55 @@ def test_daemons_that_wait_are_left_waiting():
         """
     )
     assert said == ["stopped"]
+
+
+@pytest.mark.parametrize("patched", [False, True])
+def test_daemons_that_call_meanwhile_or_later_are_left_waiting(patched: bool):
+    said = ended(
+        """
+        import atexit
+        atexit.register(lambda: (daemon.join(0.2), late.start(), late.join(0.2), print(errors)))
+        tunnel, errors = Tunnel(), []
+        begun = threading.Event()
+        def work(make):
+            try:
+                while True:
+                    make()
+                    begun.set()
+            except Exception as error:
+                errors.append(error)
+        async def call():
+            await tunnel.home.async_call(gevent.sleep, 0.001, timeout=5)
+        daemon = threading.Thread(target=work, args=(lambda: asyncio.run(call()),), daemon=True)
+        daemon.start()
+        late = threading.Thread(target=work, args=(enter,), daemon=True)
+        begun.wait(5)
+        """,
+        patched=patched,
+    )
+    assert said == ["stopped", "[]"]
+
+
+def test_a_thread_that_the_exit_waits_for_hears_of_the_error():
+    """Of a handler that is older than the first tunnel, say: nobody is left waiting who would be missed."""
+    said = ended(
+        """
+        import atexit
+        def close():
+            thread = threading.Thread(target=call)
+            thread.start()
+            thread.join()
+        def call():
+            try:
+                tunnel.home.call(int, timeout=5)
+            except ClosedError as error:
+                print(error)
+        from linksocks.errors import ClosedError
+        atexit.register(close)
+        tunnel = Tunnel()
+        """
+    )
+    assert said == ["stopped", "the interpreter exits"]
 
 
 def test_handlers_of_the_program_come_first_if_they_are_younger():

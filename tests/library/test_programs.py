@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import signal
-import sys
-from pathlib import Path
 
 import pytest
 
-from tests.support.processes import Process
-
-ROOT = Path(__file__).parents[2]
-
-PATCHED = "from gevent import monkey; monkey.patch_all()\n"
+from tests.support.programs import outcome, program
 
 TUNNEL = """
 import gc, os, signal, socket, sys, threading
@@ -29,15 +23,8 @@ def visit():
 """
 
 
-def program(text: str, before: str = "") -> Process:
-    return Process([sys.executable, "-c", before + TUNNEL + text], env={"PYTHONPATH": str(ROOT)})
-
-
-def said(text: str, before: str = "") -> list[str]:
-    with program(text, before) as process:
-        assert process.wait_exit() == 0, process.output
-        assert not process.err, process.output
-        return process.out
+def said(text: str, *, patched: bool = False) -> list[str]:
+    return outcome(TUNNEL, text, patched=patched)
 
 
 def test_one_that_closes_nothing_ends_by_itself() -> None:
@@ -52,8 +39,37 @@ def test_one_whose_objects_are_in_a_cycle_ends_by_itself() -> None:
     assert said("client.self = client; server.client = client; print(visit())") == ["HTTP/1.1 200"]
 
 
+@pytest.mark.parametrize("patched", [False, True])
+@pytest.mark.parametrize("wait", ["sock.recv(1)", "visit()", "client.proxies"])
+def test_its_daemons_do_not_see_the_end(wait: str, patched: bool) -> None:
+    """They only would print what has happened to them, into the last words of the program."""
+    said_at_the_end = outcome(
+        """
+import atexit
+def look():
+    daemon.join(0.2)
+    print(daemon.is_alive())
+atexit.register(look)
+""",
+        TUNNEL,
+        f"""
+sock = client.create_connection(target)
+def wait():
+    begun.set()
+    while True:
+        {wait}
+begun = threading.Event()
+daemon = threading.Thread(target=wait, daemon=True)
+daemon.start()
+begun.wait()
+""",
+        patched=patched,
+    )
+    assert said_at_the_end == ["True"]
+
+
 def test_one_that_dies_of_an_exception_says_only_that() -> None:
-    with program("visit(); raise SystemExit('bye')") as process:
+    with program(TUNNEL, "visit(); raise SystemExit('bye')") as process:
         assert process.wait_exit() == 1
         assert process.err == ["bye"], process.output
 
@@ -67,7 +83,7 @@ try:
 except KeyboardInterrupt:
     print("interrupted")
 """
-    with program(waiting) as process:
+    with program(TUNNEL, waiting) as process:
         process.wait_line("waiting")
         process.send_signal(signal.SIGINT)
         assert process.wait_exit() == 0, process.output
@@ -78,14 +94,14 @@ except KeyboardInterrupt:
 def test_nothing_is_patched_and_one_thread_is_enough() -> None:
     text = """
 pages = []
-threads = [threading.Thread(target=lambda: pages.extend(visit() for _ in range(20))) for _ in range(50)]
+threads = [threading.Thread(target=lambda: pages.extend(visit() for _ in range(2))) for _ in range(50)]
 [thread.start() for thread in threads]; [thread.join() for thread in threads]
 from gevent import monkey
 print(len(pages), set(pages), monkey.saved, [thread.name for thread in threading.enumerate()])
 client.close(); server.close()
 print([thread.name for thread in threading.enumerate()])
 """
-    assert said(text) == ["1000 {'HTTP/1.1 200'} {} ['MainThread', 'linksocks']", "['MainThread']"]
+    assert said(text) == ["100 {'HTTP/1.1 200'} {} ['MainThread', 'linksocks']", "['MainThread']"]
 
 
 def test_a_patched_program_has_it_in_its_own_hub() -> None:
@@ -101,7 +117,7 @@ try:
 except gevent.Timeout as late:
     print(late is timeout)
 """
-    assert said(text, PATCHED) == ["50 {'HTTP/1.1 200'} gevent._socket3", "False", "True"]
+    assert said(text, patched=True) == ["50 {'HTTP/1.1 200'} gevent._socket3", "False", "True"]
 
 
 def test_a_greenlet_that_waits_is_not_hurt_when_its_tunnel_is_closed() -> None:
@@ -119,11 +135,11 @@ gevent.sleep(0)
 lonely.close()
 print(caller.get(timeout=10))
 """
-    assert said(text, PATCHED) == ["goes on"]
+    assert said(text, patched=True) == ["goes on"]
 
 
-@pytest.mark.parametrize("patched", ["", PATCHED])
-def test_a_forked_child_hears_of_it_and_makes_its_own(patched: str) -> None:
+@pytest.mark.parametrize("patched", [False, True])
+def test_a_forked_child_hears_of_it_and_makes_its_own(patched: bool) -> None:
     text = """
 print(visit(), flush=True)
 if os.fork() == 0:
@@ -142,7 +158,7 @@ if os.fork() == 0:
     sys.exit()
 print(os.wait()[1], visit())
 """
-    out = said("events = client.events()\n" + text, patched)
+    out = said("events = client.events()\n" + text, patched=patched)
     assert out == ["HTTP/1.1 200", "False True True", "HTTP/1.1 200", "0 HTTP/1.1 200"]
 
 
