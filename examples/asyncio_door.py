@@ -17,21 +17,29 @@ from linksocks import Client, LinkSocksError
 
 
 async def main(port: int, host: str, far_port: int) -> None:
-    async with Client(
+    tunnel = Client(
         os.environ["LINKSOCKS_TOKEN"], ws_url=os.environ["LINKSOCKS_URL"], socks=False, reconnect=True
-    ) as tunnel:
+    )
 
-        async def serve(reader: StreamReader, writer: StreamWriter) -> None:
-            try:
-                with closing(writer):
-                    sock = await tunnel.async_create_connection((host, far_port), timeout=10)
-                    far_reader, far_writer = await asyncio.open_connection(sock=sock)
-                    with closing(far_writer):
-                        await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
-            except (LinkSocksError, OSError) as error:
-                print(error, file=sys.stderr)
+    async def serve(reader: StreamReader, writer: StreamWriter) -> None:
+        try:
+            with closing(writer):
+                sock = await tunnel.async_create_connection((host, far_port), timeout=10)
+                far_reader, far_writer = await asyncio.open_connection(sock=sock)
+                with closing(far_writer):
+                    await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
+        except (LinkSocksError, OSError) as error:
+            print(error, file=sys.stderr)
 
-        with closing(await asyncio.start_server(serve, "127.0.0.1", port)) as door:
+    async with (
+        tunnel,
+        asyncio.TaskGroup() as visitors,
+    ):  # who is inside at the end leaves before the tunnel does
+
+        def admit(reader: StreamReader, writer: StreamWriter) -> None:
+            visitors.create_task(serve(reader, writer))
+
+        with closing(await asyncio.start_server(admit, "127.0.0.1", port)) as door:
             here = door.sockets[0].getsockname()[1]
             print(f"127.0.0.1:{here} leads to {host}:{far_port}", flush=True)
             await asyncio.Event().wait()  # until Ctrl-C
@@ -42,7 +50,8 @@ async def copy(reader: StreamReader, writer: StreamWriter) -> None:
     while data := await reader.read(65_536):
         writer.write(data)
         await writer.drain()
-    writer.write_eof()
+    with suppress(OSError):  # the other side is gone: the other direction tells
+        writer.write_eof()
 
 
 if __name__ == "__main__":
