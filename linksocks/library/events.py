@@ -2,6 +2,9 @@
 
 The hub tells a `Broadcast`, which puts each event into every `Events` that is still held by somebody. Neither waits:
 an iterator that nobody reads keeps the last KEPT events.
+
+There are no locks: one that another thread holds at a fork stays locked in the child for good. Each look at a set or
+a queue, and each change of it, is one step of the interpreter.
 """
 
 from __future__ import annotations
@@ -30,9 +33,8 @@ class Events:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # guards these two; held for moments
         self._waiting: deque[Event] = deque(maxlen=KEPT)
-        self._readers: list[Callable[[], None]] = []  # of those who wait now
+        self._readers: set[Callable[[], None]] = set()  # of those who wait now
         self._ended = False
         self._process = os.getpid()
 
@@ -68,25 +70,29 @@ class Events:
     @contextmanager
     def _reader(self, call: Callable[[], None]) -> Iterator[None]:
         """Inside, `call` is called at each event and at the end, from any thread."""
-        if os.getpid() != self._process:
+        if not self.of_this_process:
             raise ForkedError("these are the events of a tunnel of another process: make another tunnel here")
-        with self._lock:
-            self._readers.append(call)
+        self._readers.add(call)
         try:
             yield
         finally:
-            with self._lock:
-                self._readers.remove(call)
+            self._readers.discard(call)
 
     def _take(self) -> Event | None:
         """The next one, if it is there."""
-        with self._lock:
-            return self._waiting.popleft() if self._waiting else None
+        try:
+            return self._waiting.popleft()
+        except IndexError:
+            return None
+
+    @property
+    def of_this_process(self) -> bool:
+        """Else its readers are threads that the fork left in the parent, and they may hold locks of theirs."""
+        return os.getpid() == self._process
 
     def put(self, event: Event) -> None:
         """One more."""
-        with self._lock:
-            self._waiting.append(event)
+        self._waiting.append(event)
         self._call_readers()
 
     def end(self) -> None:
@@ -95,9 +101,7 @@ class Events:
         self._call_readers()
 
     def _call_readers(self) -> None:
-        with self._lock:
-            readers = list(self._readers)
-        for call in readers:
+        for call in list(self._readers):
             call()
 
 
@@ -105,17 +109,15 @@ class Broadcast:
     """To all that have subscribed and are still there."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._all: weakref.WeakSet[Events] = weakref.WeakSet()
+        # No WeakSet, which takes many steps to look at.
+        self._all: set[weakref.ref[Events]] = set()
         self._ended = False
 
     def subscribe(self) -> Events:
         """From now on; after the end it has ended, too."""
         events = Events()
-        with self._lock:
-            self._all.add(events)
-            ended = self._ended
-        if ended:
+        self._all.add(weakref.ref(events, self._all.discard))
+        if self._ended:  # `end` may not have seen it
             events.end()
         return events
 
@@ -131,8 +133,8 @@ class Broadcast:
             events.end()
 
     def _subscribed(self) -> list[Events]:
-        with self._lock:
-            return list(self._all)
+        found = [reference() for reference in list(self._all)]
+        return [events for events in found if events is not None and events.of_this_process]
 
 
 def _wake(loop: asyncio.AbstractEventLoop, news: asyncio.Event) -> None:

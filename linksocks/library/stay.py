@@ -18,7 +18,6 @@ All that is told to the role, and about it, is in the home's hub, in a context t
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Generic, Protocol, TypeVar
@@ -70,8 +69,8 @@ class Stay(Generic[_R]):
         self._noun = noun
         self._logger = logger
         self._broadcast = Broadcast()  # of the roles' events
-        self._lock = threading.Lock()  # guards the two that follow; held for moments
-        self._home: Home | None = None  # from the first call that needs it
+        # No lock: see `events`. Who closes says so and then looks for a home, who enters does it the other way round.
+        self._homes: list[Home] = []  # from the first call that needs one; the first one counts
         self._closed = False
         # What follows is the hub's.
         self._turn = BoundedSemaphore()  # one begins a role
@@ -132,8 +131,9 @@ class Stay(Generic[_R]):
 
     def events(self) -> Events:
         """Those of the roles, from now on. Raises ForkedError where they are told in another process."""
-        if self._home is not None and not self._over:
-            self._home.check_process()
+        home = self._home
+        if home is not None and not self._over:
+            home.check_process()
         return self._broadcast.subscribe()
 
     @property
@@ -183,11 +183,11 @@ class Stay(Generic[_R]):
             home.post(self._end_and_leave, home)
 
     def _shut(self) -> Home | None:
-        with self._lock:
-            self._closed = True
-        if self._home is None:
+        self._closed = True
+        home = self._home
+        if home is None:
             self._broadcast.end()
-        return self._home
+        return home
 
     @contextmanager
     def _told(self, grace: float) -> Iterator[None]:
@@ -204,16 +204,23 @@ class Stay(Generic[_R]):
     def _enter(self) -> Home:
         """Raises ClosedError."""
         self._check_open()
-        if self._home is not None:
-            return self._home
+        home = self._home
+        if home is not None:
+            return home
         home = enter()
-        with self._lock:
-            if self._home is None and not self._closed:
-                self._home = home
-                home.hold(self._end_at_exit)
-                return home
-        home.leave()  # another thread was faster
-        return self._enter()
+        self._homes.append(home)
+        if self._home is not home:
+            home.leave()  # another thread was faster
+            return self._enter()
+        home.hold(self._end_at_exit)
+        if self._closed:  # by who may not have seen it
+            self.abandon()
+        self._check_open()
+        return home
+
+    @property
+    def _home(self) -> Home | None:
+        return self._homes[0] if self._homes else None
 
     def _check_open(self) -> None:
         if self._closed:

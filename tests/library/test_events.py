@@ -95,7 +95,7 @@ def test_a_reader_whose_loop_is_gone_hurts_nobody() -> None:
             await asyncio.wait_for(events.__anext__(), 0.01)
 
     asyncio.run(give_up())
-    assert events._readers == []
+    assert events._readers == set()
     broadcast.tell(PartnersChanged(1))
     assert next(events) == PartnersChanged(1)
 
