@@ -10,6 +10,7 @@ import logging
 from linksocks.client.linked import LinkedRole
 from linksocks.client.session import Uplink
 from linksocks.errors import ListenError
+from linksocks.net.carrier import Carrier
 from linksocks.net.listen import bind
 from linksocks.net.sockets import shown
 from linksocks.tunnel.access import NO_RULES, AccessRules
@@ -80,8 +81,8 @@ class ClientRole(LinkedRole):
         self.pages.start()
         self._links.start()
 
-    def dial(self, host: str, port: int, timeout: float | None = None) -> int:
-        """A connection of the program's own: the descriptor of its socket. See Callers. Raises DialError."""
+    def dial(self, host: str, port: int, timeout: float | None = None) -> Carrier:
+        """A connection of the program's own. See Callers. Raises DialError."""
         return self._callers.dial(host, port, timeout)
 
     def figures(self) -> Figures:

@@ -7,11 +7,13 @@ who is first            the caller gets                 then
 ======================= =============================== ==========================================================
 the greenlet            its result or its exception     -
 the home (`fail`)       that error                      the greenlet has ended, or will not run
-the caller (`abandon`)  DeadlineError, or what          the greenlet is killed; should it have a result all the
-                        interrupted it                  same, `undo` gets that
+the caller (`abandon`)  DeadlineError, or what          the greenlet is killed
+                        interrupted it
 ======================= =============================== ==========================================================
 
-A caller that was interrupted when its result had just come does not take it: `undo` gets that too.
+A result that its caller does not take is dropped at once: it came too late, or its caller was interrupted when it had
+just come, or waits in a loop that runs no more. So what is more than a value ends itself when nobody holds it; a
+descriptor's number would be lost, in the caller between any two of its steps.
 """
 
 from __future__ import annotations
@@ -36,15 +38,13 @@ class Call(Generic[_T]):
         run: Callable[..., _T],
         args: tuple[Any, ...],
         context: Context,
-        undo: Callable[[_T], object] | None,
-        wake: Callable[[], None],
+        wake: Callable[[], bool],
         what: str,
     ) -> None:
         self.what = what
         """For people."""
         self._run = run
         self._args = args
-        self._undo = undo
         self._wake = wake
         self._context = context
         self._settling = new_lock()
@@ -77,10 +77,8 @@ class Call(Generic[_T]):
             self.fail(error)
         else:
             self._results.append(result)
-            if self._settling.acquire(blocking=False):
-                self._wake()
-            else:
-                self.take_back()
+            if not (self._settling.acquire(blocking=False) and self._wake()):
+                self._results.clear()
 
     # -- in any thread
 
@@ -90,13 +88,6 @@ class Call(Generic[_T]):
             self._error = error
         if self._settling.acquire(blocking=False):
             self._wake()
-
-    def take_back(self) -> None:
-        """Gives the result, if there is one that nobody took, to `undo`."""
-        while self._results:
-            result = self._results.pop()
-            if self._undo is not None:
-                self._undo(result)
 
     def forget(self) -> None:
         """Nobody is to be woken any more."""
@@ -109,11 +100,11 @@ class Call(Generic[_T]):
         """Whether there is a result, or an error."""
         return self._settling.locked()
 
-    def abandon(self) -> Callable[[], None] | None:
-        """The caller goes, with the result or without it: what is to be done in the home then."""
-        if self._settling.acquire(blocking=False):
-            return self.kill
-        return self.take_back if self._results else None
+    def abandon(self) -> bool:
+        """The caller goes, and takes nothing. Whether the greenlet is to be killed."""
+        first = self._settling.acquire(blocking=False)
+        self._results.clear()
+        return first
 
     def result(self) -> _T:
         """Of a call that has ended. Raises what the function raised."""
@@ -148,5 +139,6 @@ def for_one(error: BaseException) -> BaseException:
     return copy.with_traceback(error.__traceback__)
 
 
-def _nobody() -> None:
+def _nobody() -> bool:
     """Instead of a caller."""
+    return False

@@ -48,31 +48,29 @@ class Home:
         run: Callable[..., _T],
         *args: Any,
         timeout: float | None,
-        undo: Callable[[_T], object] | None = None,
         what: str = "",
     ) -> _T:
         """Runs `run(*args)` in a greenlet of the home, in a copy of the caller's context; returns what it returns.
 
         Raises what it raises, and DeadlineError after `timeout` seconds. Then the greenlet is killed, and so it is
-        when the caller is interrupted. `undo`, in the home, gets a result that came too late for its caller. `what`
-        is what people call it, where the function's own name is not.
+        when the caller is interrupted. A result that comes too late for its caller is dropped, so it ends itself
+        where that matters. `what` is what people call it, where the function's own name is not.
         """
         with _errors():
             self._check()
-            return self._place.call(run, args, timeout, undo, what or _name_of(run))
+            return self._place.call(run, args, timeout, what or _name_of(run))
 
     async def async_call(
         self,
         run: Callable[..., _T],
         *args: Any,
         timeout: float | None,
-        undo: Callable[[_T], object] | None = None,
         what: str = "",
     ) -> _T:
         """The same for a task of asyncio. The greenlet of a task that is cancelled is killed."""
         with _errors():
             self._check()
-            return await self._place.async_call(run, args, timeout, undo, what or _name_of(run))
+            return await self._place.async_call(run, args, timeout, what or _name_of(run))
 
     def post(self, run: Callable[..., object], *args: Any) -> None:
         """Has it run some time. Never waits and never raises, so it is for finalizers, also those of the home."""

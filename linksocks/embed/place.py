@@ -30,7 +30,7 @@ class Place:
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self._bell = bell_of(hub)
-        self._calls: set[Call[Any]] = set()  # whose callers wait in other threads
+        self._calls: set[Call[Any]] = set()  # that have not ended, and whose callers wait in other threads
         self._guests: list[greenlet] = []  # callers here, which run what they call themselves
         self._work = Group()  # what runs for callers elsewhere
         self._over: Callable[[], LinkSocksError] | None = None  # what callers get, once nothing runs any more
@@ -42,15 +42,13 @@ class Place:
         run: Callable[..., _T],
         args: tuple[Any, ...],
         timeout: float | None,
-        undo: Callable[[_T], object] | None,
         what: str,
     ) -> _T:
         """See Home.call."""
         if current_hub() is self.hub:
             return self._run_here(run, args, timeout, what)
         waiter = new_waiter()
-        call = Call(run, args, self._context(), undo, waiter.wake, what)
-        self._calls.add(call)
+        call = Call(run, args, self._context(), waiter.wake, what)
         try:
             self._begin(call)
             waiter.wait(timeout)
@@ -58,21 +56,17 @@ class Place:
         except BaseException:
             self._abandon(call)
             raise
-        finally:
-            self._calls.discard(call)
 
     async def async_call(
         self,
         run: Callable[..., _T],
         args: tuple[Any, ...],
         timeout: float | None,
-        undo: Callable[[_T], object] | None,
         what: str,
     ) -> _T:
         """See Home.async_call."""
         waiter = TaskWaiter()
-        call = Call(run, args, self._context(), undo, waiter.wake, what)
-        self._calls.add(call)
+        call = Call(run, args, self._context(), waiter.wake, what)
         try:
             self._begin(call)
             await waiter.wait(timeout)
@@ -80,8 +74,6 @@ class Place:
         except BaseException:
             self._abandon(call)
             raise
-        finally:
-            self._calls.discard(call)
 
     def post(self, run: Callable[..., object], args: tuple[Any, ...]) -> None:
         """See Home.post. It takes no lock: a garbage collection may call it in the middle of anything."""
@@ -119,6 +111,7 @@ class Place:
     def _start(self, call: Call[Any]) -> None:
         worker = call.greenlet()
         if worker is not None:
+            worker.rawlink(lambda _: self._calls.discard(call))
             self._work.start(worker)
 
     # -- in the caller
@@ -130,6 +123,7 @@ class Place:
         return context
 
     def _begin(self, call: Call[Any]) -> None:
+        self._calls.add(call)
         if self._over is not None:
             raise self._over()
         try:
@@ -143,9 +137,9 @@ class Place:
         return call.result()
 
     def _abandon(self, call: Call[Any]) -> None:
-        rest = call.abandon()
-        if rest is not None:
-            self.post(rest, ())
+        self._calls.discard(call)
+        if call.abandon():
+            self.post(call.kill, ())
 
     def _run_here(
         self, run: Callable[..., _T], args: tuple[Any, ...], timeout: float | None, what: str

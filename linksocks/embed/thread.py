@@ -36,7 +36,7 @@ class HubThread:
     def __init__(self) -> None:
         """Raises LinkSocksError."""
         self._ended = False
-        self._joiners: list[Callable[[], None]] = []
+        self._joiners: list[Callable[[], object]] = []
         self._failure: Exception | None = None
         started = ThreadWaiter()
         try:
@@ -70,7 +70,7 @@ class HubThread:
         if not self._ended:
             await waiter.wait(timeout)
 
-    def _main(self, started: Callable[[], None]) -> None:
+    def _main(self, started: Callable[[], object]) -> None:
         try:
             hub = self._open()
         except Exception as error:  # noqa: BLE001 - of the system: the caller's

@@ -35,9 +35,10 @@ class ThreadWaiter:
         self._lock = new_lock()
         self._lock.acquire()
 
-    def wake(self) -> None:
-        """From any thread, once."""
+    def wake(self) -> bool:
+        """From any thread, once. Whether there may be somebody who wakes."""
         self._lock.release()
+        return True
 
     def wait(self, timeout: float | None) -> None:
         """Until `wake`, or for `timeout` seconds."""
@@ -53,10 +54,13 @@ class HubWaiter:
         self._bell = bell_of(hub)
         self._waiter: Waiter[None] = Waiter(hub)
 
-    def wake(self) -> None:
-        """Does nothing when the hub is gone."""
-        with contextlib.suppress(Exception):
+    def wake(self) -> bool:
+        """False when the hub is gone."""
+        try:
             self._bell.ring(self._waiter.switch, None)
+        except Exception:  # noqa: BLE001 - whatever a loop says that was destroyed
+            return False
+        return True
 
     def wait(self, timeout: float | None) -> None:
         # A loop without a watcher ends at once: who wakes us is in none of its own.
@@ -74,11 +78,15 @@ class TaskWaiter:
         self._future: asyncio.Future[None] = self._loop.create_future()
         self._pid = os.getpid()
 
-    def wake(self) -> None:
-        """Does nothing when the loop is closed, or the parent's: a child of a fork shares the pipe that wakes it."""
-        if self._pid == os.getpid():
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._set)
+    def wake(self) -> bool:
+        """False when the loop is closed, or the parent's: a child of a fork shares the pipe that wakes it."""
+        if self._pid != os.getpid():
+            return False
+        try:
+            self._loop.call_soon_threadsafe(self._set)
+        except RuntimeError:
+            return False
+        return True
 
     async def wait(self, timeout: float | None) -> None:
         await asyncio.wait((self._future,), timeout=timeout)

@@ -25,13 +25,13 @@ from linksocks.library.connections import (
     limit_of,
     open_socket,
     target_errors,
-    undo,
 )
 from linksocks.library.deeds import AnyClient
 from linksocks.library.durations import Duration
 from linksocks.library.rules import AccessRule, access_rules
 from linksocks.library.stats import ClientStats, client_stats
 from linksocks.library.tunnel import Tunnel
+from linksocks.net.carrier import Carrier
 from linksocks.net.sockets import shown
 from linksocks.tunnel.ends.outbound import CONNECT_TIMEOUT
 
@@ -352,7 +352,7 @@ class Client(Tunnel[AnyClient]):
         deed = self._dialling(address, limit)
         end = deadline(limit, self._connect_timeout)
         with target_errors():
-            return open_socket(self._stay.call(CONNECTION, deed, end, undo), limit)
+            return open_socket(self._stay.call(CONNECTION, deed, end), limit)
 
     async def async_create_connection(
         self, address: tuple[str, int], timeout: Duration | None = None
@@ -362,9 +362,9 @@ class Client(Tunnel[AnyClient]):
         deed = self._dialling(address, limit)
         end = deadline(limit, self._connect_timeout)
         with target_errors():
-            return open_socket(await self._stay.async_call(CONNECTION, deed, end, undo), 0)
+            return open_socket(await self._stay.async_call(CONNECTION, deed, end), 0)
 
-    def _dialling(self, address: tuple[str, int], limit: float | None) -> Callable[[AnyClient], int]:
+    def _dialling(self, address: tuple[str, int], limit: float | None) -> Callable[[AnyClient], Carrier]:
         if self._reverse:
             raise ConfigError(
                 "create_connection: a provider dials for others: make a Client without reverse=True"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any, Final, cast
 from linksocks.errors import Cause, ConfigError, DialError, TargetError
 from linksocks.library.durations import Duration, seconds
 from linksocks.library.stay import MARGIN
+from linksocks.net.carrier import Carrier
 
 DEFAULT_TIMEOUT: Final = cast(Any, socket)._GLOBAL_DEFAULT_TIMEOUT
 """What the standard library's callers give where nobody has said anything: socket.getdefaulttimeout() counts then."""
@@ -34,13 +34,9 @@ def limit_of(timeout: Duration | None, source_address: object = None) -> float |
     return None if timeout is None else seconds(timeout, "timeout")
 
 
-def open_socket(descriptor: int, timeout: float | None) -> socket.socket:
-    """The socket of a descriptor, as this program knows sockets: patched, it gets gevent's."""
-    try:
-        sock = socket.socket(fileno=descriptor)
-    except BaseException:
-        os.close(descriptor)
-        raise
+def open_socket(carrier: Carrier, timeout: float | None) -> socket.socket:
+    """What it carries, in a socket as this program knows them: patched, it gets gevent's."""
+    sock = socket.socket(fileno=cast(int, carrier))
     sock.settimeout(timeout)
     return sock
 
@@ -48,11 +44,6 @@ def open_socket(descriptor: int, timeout: float | None) -> socket.socket:
 def deadline(limit: float | None, connect_timeout: float) -> float:
     """For the call. What it waits for keeps `limit` itself, or limits of its own, and says more when it is late."""
     return connect_timeout + WAITS if limit is None else limit + MARGIN
-
-
-def undo(descriptor: int) -> None:
-    """It came too late for the caller."""
-    os.close(descriptor)
 
 
 def _that_is(kind: type[OSError]) -> type[TargetError]:

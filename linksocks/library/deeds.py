@@ -9,6 +9,7 @@ from linksocks.client.provider import ProviderRole
 from linksocks.client.role import ClientRole
 from linksocks.errors import DeadlineError
 from linksocks.library.tokens import NO_PORT, ReverseTokenResult
+from linksocks.net.carrier import Carrier
 from linksocks.net.greenlets import until
 from linksocks.net.sockets import shown
 from linksocks.server.role import ServerRole
@@ -52,8 +53,8 @@ def remove(token: str, role: ServerRole) -> bool:
     return role.remove(token)
 
 
-def dial_provider(token: str, address: tuple[str, int], limit: float | None, role: ServerRole) -> int:
-    """The descriptor of a connection, made in `limit` seconds."""
+def dial_provider(token: str, address: tuple[str, int], limit: float | None, role: ServerRole) -> Carrier:
+    """A connection, made in `limit` seconds."""
     return role.dial(token, *address, limit)
 
 
@@ -76,8 +77,8 @@ def wait_ready(patience: float | None, role: AnyClient) -> None:
     role.wait_ready(patience)
 
 
-def dial(address: tuple[str, int], limit: float | None, patience: float, role: AnyClient) -> int:
-    """The descriptor of a connection, made in `limit` seconds."""
+def dial(address: tuple[str, int], limit: float | None, patience: float, role: AnyClient) -> Carrier:
+    """A connection, made in `limit` seconds."""
     assert isinstance(role, ClientRole)
     if limit is None:
         role.wait_ready(patience)

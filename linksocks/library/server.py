@@ -18,7 +18,6 @@ from linksocks.library.connections import (
     limit_of,
     open_socket,
     target_errors,
-    undo,
 )
 from linksocks.library.durations import Duration, seconds
 from linksocks.library.rules import AccessRule, access_rules
@@ -304,7 +303,7 @@ class Server(Tunnel[ServerRole]):
         deed = partial(deeds.dial_provider, a.required("token", token), a.address(address), limit)
         end = deadline(limit, self._connect_timeout)
         with target_errors():
-            return open_socket(self._stay.call(CONNECTION, deed, end, undo), limit)
+            return open_socket(self._stay.call(CONNECTION, deed, end), limit)
 
     async def async_create_connection(
         self, address: tuple[str, int], timeout: Duration | None = None, *, token: str
@@ -314,7 +313,7 @@ class Server(Tunnel[ServerRole]):
         deed = partial(deeds.dial_provider, a.required("token", token), a.address(address), limit)
         end = deadline(limit, self._connect_timeout)
         with target_errors():
-            return open_socket(await self._stay.async_call(CONNECTION, deed, end, undo), 0)
+            return open_socket(await self._stay.async_call(CONNECTION, deed, end), 0)
 
 
 def _certificate(cert: a.Path | None, key: a.Path | None, client_ca: a.Path | None) -> Certificate | None:

@@ -22,6 +22,7 @@ from functools import partial
 from typing import Final, Protocol, TypeAlias
 
 from linksocks.errors import ConfigError, ListenError
+from linksocks.net.carrier import Carrier
 from linksocks.net.greenlets import at_once
 from linksocks.server.groups import Group
 from linksocks.server.ports import PortPool
@@ -87,8 +88,8 @@ class Grant:
         """The client's link; inside the context it takes part. `instance` names the client."""
         raise NotImplementedError
 
-    def dial(self, _host: str, _port: int, _timeout: float | None) -> int:
-        """The descriptor of a socket that is connected through one of its providers.
+    def dial(self, _host: str, _port: int, _timeout: float | None) -> Carrier:
+        """A connection through one of its providers.
 
         Raises DialError, and ConfigError for a token through which the server itself can't dial.
         """
@@ -211,7 +212,7 @@ class Reverse(Grant):
             self._open = True
             log.info("applications' port %s is open", self._inbound.port)
 
-    def dial(self, host: str, port: int, timeout: float | None) -> int:
+    def dial(self, host: str, port: int, timeout: float | None) -> Carrier:
         """See Grant."""
         return self._callers.dial(host, port, timeout)
 

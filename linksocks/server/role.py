@@ -14,6 +14,7 @@ from gevent.lock import RLock
 
 from linksocks.errors import ClosedError, ConfigError, ListenError
 from linksocks.metrics import Pages
+from linksocks.net.carrier import Carrier
 from linksocks.net.greenlets import at_once, until
 from linksocks.net.listen import bind, listen
 from linksocks.net.out.proxies import ProxyUrl
@@ -168,8 +169,8 @@ class ServerRole:
         found = self._find(token)
         return found.grant.port if found else None
 
-    def dial(self, token: str, host: str, port: int, timeout: float | None) -> int:
-        """The descriptor of a socket that is connected through a provider of a reverse token, under its access rules.
+    def dial(self, token: str, host: str, port: int, timeout: float | None) -> Carrier:
+        """A connection through a provider of a reverse token, under its access rules.
 
         `timeout` is for all of it, in seconds. Raises DialError, and ConfigError for a token without a port.
         """

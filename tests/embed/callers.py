@@ -22,9 +22,7 @@ _T = TypeVar("_T")
 class Caller(Protocol):
     """Has `home` call `run`."""
 
-    def __call__(
-        self, home: Home, run: Callable[..., _T], *args: Any, timeout: float | None, undo: Any = None
-    ) -> _T: ...
+    def __call__(self, home: Home, run: Callable[..., _T], *args: Any, timeout: float | None) -> _T: ...
 
 
 def in_thread(run: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
@@ -46,36 +44,36 @@ def start(run: Callable[..., _T], *args: Any, **kwargs: Any) -> Future[_T]:
     return future
 
 
-def thread(home: Home, run: Callable[..., _T], *args: Any, timeout: float | None, undo: Any = None) -> _T:
+def thread(home: Home, run: Callable[..., _T], *args: Any, timeout: float | None) -> _T:
     """A thread, which has no hub when it has called."""
 
     def work() -> _T:
         try:
-            return home.call(run, *args, timeout=timeout, undo=undo)
+            return home.call(run, *args, timeout=timeout)
         finally:
             assert get_hub_if_exists() is None
 
     return in_thread(work)
 
 
-def greenlet(home: Home, run: Callable[..., _T], *args: Any, timeout: float | None, undo: Any = None) -> _T:
+def greenlet(home: Home, run: Callable[..., _T], *args: Any, timeout: float | None) -> _T:
     """A greenlet of another hub."""
 
     def work() -> _T:
         with hub():
-            return gevent.spawn(home.call, run, *args, timeout=timeout, undo=undo).get()
+            return gevent.spawn(home.call, run, *args, timeout=timeout).get()
 
     return in_thread(work)
 
 
-def task(home: Home, run: Callable[..., _T], *args: Any, timeout: float | None, undo: Any = None) -> _T:
+def task(home: Home, run: Callable[..., _T], *args: Any, timeout: float | None) -> _T:
     """A task of asyncio."""
-    return in_thread(lambda: asyncio.run(home.async_call(run, *args, timeout=timeout, undo=undo)))
+    return in_thread(lambda: asyncio.run(home.async_call(run, *args, timeout=timeout)))
 
 
-def guest(home: Home, run: Callable[..., _T], *args: Any, timeout: float | None, undo: Any = None) -> _T:
+def guest(home: Home, run: Callable[..., _T], *args: Any, timeout: float | None) -> _T:
     """A greenlet of the home itself."""
-    return in_thread(home.call, lambda: home.call(run, *args, timeout=timeout, undo=undo), timeout=PATIENCE)
+    return in_thread(home.call, lambda: home.call(run, *args, timeout=timeout), timeout=PATIENCE)
 
 
 class hub:  # noqa: N801 - reads as a word

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import threading
 import traceback
+import weakref
 from contextvars import ContextVar
 from queue import Queue
 
@@ -19,6 +20,10 @@ from tests.embed import callers
 from tests.embed.callers import ALL, PATIENCE, STRANGERS, Caller
 
 _word: ContextVar[str] = ContextVar("word", default="")
+
+
+class Result:
+    """More than a value."""
 
 
 class Work:
@@ -34,11 +39,16 @@ class Work:
         finally:
             self.news.put("ended")
 
-    def stubborn(self) -> str:
+    def stubborn(self) -> Result:
         """Has a result all the same."""
         with contextlib.suppress(gevent.GreenletExit):
             self.run()
-        return "late"
+        return self.result()
+
+    def result(self) -> Result:
+        result = Result()
+        weakref.finalize(result, self.news.put, "dropped")
+        return result
 
     def said(self) -> str:
         return self.news.get(timeout=PATIENCE)
@@ -111,11 +121,11 @@ def test_a_deadline_kills(home: Home, caller: Caller):
 
 
 @pytest.mark.parametrize("caller", STRANGERS)
-def test_a_late_result_is_undone(home: Home, caller: Caller):
+def test_a_late_result_is_dropped(home: Home, caller: Caller):
     work = Work()
     with pytest.raises(DeadlineError):
-        caller(home, work.stubborn, timeout=0.05, undo=work.news.put)
-    assert [work.said(), work.said(), work.said()] == ["begun", "ended", "late"]
+        caller(home, work.stubborn, timeout=0.05)
+    assert [work.said(), work.said(), work.said()] == ["begun", "ended", "dropped"]
 
 
 @pytest.mark.parametrize("caller", ALL)
@@ -213,19 +223,19 @@ def test_a_task_that_is_cancelled_kills(home: Home):
     assert [work.said(), work.said()] == ["begun", "ended"]
 
 
-def test_a_result_that_a_cancelled_task_does_not_take_is_undone(home: Home):
-    undone: Queue[str] = Queue()
+def test_a_result_that_a_cancelled_task_does_not_take_is_dropped(home: Home):
+    work = Work()
 
     async def main() -> None:
-        caller = asyncio.create_task(home.async_call(lambda: "result", timeout=None, undo=undone.put))
+        caller = asyncio.create_task(home.async_call(work.result, timeout=None))
         await asyncio.sleep(0)  # it has called
         home.call(gevent.sleep, 0.01, timeout=PATIENCE)  # holds up this loop, until the result has come
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):
             await caller
+        assert work.said() == "dropped"
 
     callers.in_thread(asyncio.run, main())
-    assert undone.get(timeout=PATIENCE) == "result"
 
 
 def test_a_task_whose_loop_has_ended_hurts_nobody(home: Home, caplog):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import http.client
 import socket
 import threading
@@ -13,9 +14,13 @@ import time
 import pytest
 
 from linksocks import Cause, Client, ConfigError, DeadlineError, LinkSocksError, Server, TargetError
+from linksocks.embed.call import Call
 from tests.library.conftest import url_of
 from tests.support.leaks import open_fds
+from tests.support.steps import interruptions
 from tests.support.targets import EchoTarget, HttpTarget, refusing_port, seeded_sha256, unanswered_port
+from tests.support.threads import in_thread
+from tests.support.waits import eventually
 
 pytestmark = pytest.mark.usefixtures("clean")
 
@@ -256,3 +261,30 @@ def test_a_provider_makes_none(server: Server) -> None:
         pytest.raises(ConfigError, match="without reverse=True"),
     ):
         provider.create_connection(("127.0.0.1", 80))
+
+
+def test_a_program_that_is_interrupted_at_any_step_loses_no_connection(
+    client: Client, echo: EchoTarget
+) -> None:
+    """From the moment on in which it is there; see `clean`."""
+
+    def visit() -> None:
+        client.create_connection((echo.host, echo.port), timeout=10).close()
+
+    def main() -> int:
+        return len(list(interruptions(visit, Call.result.__code__)))
+
+    assert in_thread(main) > 50
+    eventually(lambda: not client.stats().channels)
+
+
+def test_a_task_that_is_interrupted_at_any_step_loses_no_connection(client: Client, echo: EchoTarget) -> None:
+    async def visit() -> None:
+        (await client.async_create_connection((echo.host, echo.port), timeout=10)).close()
+
+    def main() -> int:
+        return len(list(interruptions(lambda: asyncio.run(visit()), Call.result.__code__)))
+
+    assert in_thread(main) > 50
+    gc.collect()  # tasks and their errors hold each other
+    eventually(lambda: not client.stats().channels)

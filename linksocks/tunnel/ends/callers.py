@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 from collections.abc import Iterator
 
 import gevent
 from gevent import socket
 
 from linksocks.errors import Cause, DialError
+from linksocks.net.carrier import Carrier
 from linksocks.net.greenlets import Greenlet
 from linksocks.net.pair import connected_pair
 from linksocks.net.sockets import shown, tune
@@ -31,8 +31,8 @@ class Callers:
     def __init__(self, passage: Passage) -> None:
         self._passage = passage
 
-    def dial(self, host: str, port: int, timeout: float | None = None) -> int:
-        """The descriptor of a connected socket, in blocking mode, which is the caller's from now on.
+    def dial(self, host: str, port: int, timeout: float | None = None) -> Carrier:
+        """A connection, which is the caller's from now on.
 
         `timeout` is for all of it, in seconds; without one a link, a look-up and an answer have their usual time.
         Raises DialError. Where the caller is killed meanwhile, nothing is left either.
@@ -48,9 +48,7 @@ class Callers:
                 near, far = _pair()
                 tune(near)
         self._spawn(relay, channel, near, target)  # from here on nothing waits
-        descriptor: int = far.detach()
-        os.set_blocking(descriptor, True)
-        return descriptor
+        return Carrier(far)
 
     @contextlib.contextmanager
     def _channel(self) -> Iterator[Channel]:

@@ -74,10 +74,10 @@ def test_bytes_go_both_ways(kind: str) -> None:
 
 def test_the_descriptor_is_that_of_a_plain_blocking_connection() -> None:
     with EchoTarget() as echo, Tunnel() as tunnel:
-        descriptor = Program(lambda: tunnel.client).callers.dial("127.0.0.1", echo.port)
-        assert os.get_blocking(descriptor)
-        assert not os.get_inheritable(descriptor)
-        with stdlib_socket.socket(fileno=descriptor) as sock:
+        carrier = Program(lambda: tunnel.client).callers.dial("127.0.0.1", echo.port)
+        with stdlib_socket.socket(fileno=carrier) as sock:
+            assert os.get_blocking(sock.fileno())
+            assert not os.get_inheritable(sock.fileno())
             assert (sock.family, sock.type) == (socket.AF_INET, socket.SOCK_STREAM)
             assert sock.getpeername()[0] == sock.getsockname()[0] == "127.0.0.1"
 
