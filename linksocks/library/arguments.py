@@ -12,7 +12,8 @@ import operator
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, SupportsIndex, TypeAlias
+from itertools import islice
+from typing import Any, Final, SupportsIndex, TypeAlias, TypeVar
 
 import linksocks.config.values as v
 from linksocks.errors import ConfigError
@@ -24,11 +25,14 @@ Path: TypeAlias = str | os.PathLike[str]
 Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 PortPool: TypeAlias = range | tuple[int, int] | str | Iterable[int]
 
+_T = TypeVar("_T")
+
 LEAST_BUFFER: Final = 64 * v.KIB
 """Bytes. Programs give 4096, meaning the reads of another implementation; here that would be all that may be on its
 way, and a connection would go at 4 KiB a round trip."""
 
-_PORT: Final = v.number(1, 65535, "a port from 1 to 65535")
+_LAST_PORT: Final = 65535
+_PORT: Final = v.number(1, _LAST_PORT, f"a port from 1 to {_LAST_PORT}")
 _BUFFER: Final = v.number(1, 64 * v.MIB, f"a number of bytes up to {64 * v.MIB}")
 
 
@@ -61,17 +65,29 @@ def required(name: str, value: str) -> str:
     return found
 
 
+def each(name: str, value: Iterable[_T] | None, expected: str) -> Iterable[_T]:
+    """What there is in a list; a text is none, nor is a mapping. `expected` is what it is a list of, for people."""
+    if value is None:
+        return ()
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise TypeError(f"{name}: expected {expected}, got {type(value).__name__}")
+    return value
+
+
 def api_keys(first: str | None, others: Iterable[str] | None) -> list[str]:
     """All of them."""
-    if isinstance(others, str):
-        raise TypeError("api_keys: expected a list of str, got str; a single one is api_key")
-    found = [secret("api_key", first), *(secret("api_keys", key) for key in others or ())]
+    more = each("api_keys", others, "a list of str (a single one is api_key)")
+    found = [secret("api_key", first), *(secret("api_keys", key) for key in more)]
     return list(dict.fromkeys(filter(None, found)))
 
 
 def path(name: str, value: Path | None) -> str:
     """The name of a file."""
-    found: str = text(name, None if value is None else os.fspath(value), v.FILE)
+    try:
+        given = None if value is None else os.fspath(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected the name of a file, got {type(value).__name__}") from None
+    found: str = text(name, given, v.FILE)
     return found
 
 
@@ -79,7 +95,7 @@ def whole(name: str, value: SupportsIndex | str | object) -> int:
     """A whole number; digits in a text will do, as from an environment variable."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 15:
         return int(value)
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+    if isinstance(value, (bool, type)) or not isinstance(value, SupportsIndex):  # a class has that method too
         raise TypeError(f"{name}: expected a whole number, got {type(value).__name__}")
     return operator.index(value)
 
@@ -129,15 +145,20 @@ def port_pool(value: PortPool | None) -> Sequence[int]:
         ports = range(whole("port_pool", value[0]), whole("port_pool", value[1]) + 1)
     elif isinstance(value, range):
         ports = value
-    elif isinstance(value, Iterable):
-        ports = list(dict.fromkeys(whole("port_pool", port) for port in value))
     else:
-        raise TypeError(f"port_pool: expected a range or a list of ports, got {type(value).__name__}")
-    if not ports or min(ports) < 1 or max(ports) > 65535:
+        some = islice(each("port_pool", value, "a range or a list of ports"), _LAST_PORT + 1)
+        ports = list(dict.fromkeys(whole("port_pool", port) for port in some))
+    if not _are_ports(ports):
         raise ConfigError(
-            "port_pool: expected ports from 1 to 65535, the lower bound first, and at least one"
+            f"port_pool: expected ports from 1 to {_LAST_PORT}, the lower bound first, and at least one"
         )
     return ports
+
+
+def _are_ports(found: Sequence[int]) -> bool:
+    """Looks only at the ends of a range, which may be too long for anything else."""
+    ends = (found[0], found[-1]) if isinstance(found, range) and found else found
+    return bool(ends) and min(ends) >= 1 and max(ends) <= _LAST_PORT
 
 
 def login(user_name: str, user: str | None, password_name: str, password: str | None) -> tuple[str, str]:
@@ -151,12 +172,12 @@ def login(user_name: str, user: str | None, password_name: str, password: str | 
 
 def upstream(address: str | None, username: str | None, password: str | None) -> ProxyUrl | None:
     """The proxy: a URL, or HOST:PORT of a SOCKS5 one that looks up the names itself."""
+    if address is not None and not isinstance(address, str):
+        raise TypeError(f"upstream_proxy: expected a str, got {type(address).__name__}")
     if not address:
         if username or password:
             raise ConfigError("upstream_username, upstream_password: have no effect without upstream_proxy")
         return None
-    if not isinstance(address, str):
-        raise TypeError(f"upstream_proxy: expected a str, got {type(address).__name__}")
     user, word = text("upstream_username", username, v.USER), secret("upstream_password", password)
     try:
         proxy = parse_proxy(address if "://" in address else f"socks5h://{address}")
@@ -173,15 +194,15 @@ def upstream(address: str | None, username: str | None, password: str | None) ->
 
 def headers(value: Headers | None) -> list[tuple[str, str]]:
     """Headers for the handshake; their values may be secret."""
+    expected = "a mapping of str to str, or pairs"
     found = []
-    pairs = value.items() if isinstance(value, Mapping) else value or ()
-    for pair in pairs:
+    for pair in value.items() if isinstance(value, Mapping) else each("headers", value, expected):
         match pair:
             case (str(key), str(word)):
                 ((parsed, held),) = text("headers", f"{key}: {word}", _HEADER)
                 found.append((parsed, held.reveal()))
             case _:
-                raise TypeError("headers: expected a mapping of str to str, or pairs")
+                raise TypeError(f"headers: expected {expected}")
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from linksocks.errors import ConfigError
-from linksocks.library.arguments import whole
+from linksocks.library.arguments import each, whole
 from linksocks.tunnel.access import AccessRules, Rule
 
 
@@ -31,20 +31,23 @@ def access_rules(
     name: str, rules: Iterable[AccessRule] | None, *, block_private: bool = False
 ) -> AccessRules:
     """What one of `rules` allows, or all without any. Raises TypeError, ConfigError that name the argument."""
-    if isinstance(rules, (str, AccessRule)):
-        raise TypeError(f"{name}: expected a list of AccessRule, got {type(rules).__name__}")
-    allow = tuple(_rule(name, rule) for rule in rules or ())
+    allow = tuple(_rule(name, rule) for rule in each(name, rules, "a list of AccessRule"))
     return AccessRules(allow, block_private=block_private)
 
 
 def _rule(name: str, rule: object) -> Rule:
     if not isinstance(rule, AccessRule):
         raise TypeError(f"{name}: expected a list of AccessRule, one is {type(rule).__name__}")
-    if isinstance(rule.addrs, str) or not all(isinstance(addr, str) for addr in rule.addrs):
-        raise TypeError(f"{name}: the addrs of an AccessRule are a list of str")
-    ports = tuple(_span(name, port) for port in rule.ports)
+    if rule.addrs is None or rule.ports is None:
+        raise TypeError(f"{name}: expected lists in an AccessRule, got None")
+    addrs = tuple(each(f"{name}: addrs of an AccessRule", rule.addrs, "a list of str"))
+    if not all(isinstance(addr, str) for addr in addrs):
+        raise TypeError(f"{name}: addrs of an AccessRule: expected a list of str")
+    ports = tuple(
+        _span(name, port) for port in each(f"{name}: ports of an AccessRule", rule.ports, "a list of ports")
+    )
     try:
-        return Rule(() if "*" in rule.addrs else tuple(rule.addrs), ports)
+        return Rule(() if "*" in addrs else addrs, ports)
     except ConfigError as error:
         raise ConfigError(f"{name}: {error}") from None
 

@@ -52,12 +52,13 @@ def reverse(
 
 def connector(token: str | None, reverse_token: str, rules: Iterable[AccessRule] | None) -> TokenSpec:
     """See Server.add_connector_token."""
-    return replace(
-        _spec(Kind.CONNECTOR, token, rules), reverse_token=a.required("reverse_token", reverse_token)
-    )
+    spec = _spec(Kind.CONNECTOR, token, rules, "connector_token")
+    return replace(spec, reverse_token=a.required("reverse_token", reverse_token))
 
 
-def _spec(kind: Kind, token: str | None, rules: Iterable[AccessRule] | None) -> TokenSpec:
+def _spec(
+    kind: Kind, token: str | None, rules: Iterable[AccessRule] | None, name: str = "token"
+) -> TokenSpec:
     """With a token that is made up where none is given."""
-    given = a.secret("token", token, v.CONNECTOR_TOKEN)
+    given = a.secret(name, token, v.CONNECTOR_TOKEN)
     return TokenSpec(kind, given or secrets.token_hex(16), rules=access_rules("rules", rules))

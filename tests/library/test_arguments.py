@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from linksocks.library import arguments as a
 from linksocks.net.out.proxies import ProxyUrl
 
 BOTH = (Server, Client)
+
+NOTHING = (0, False, "", b"", {}, 5)
+"""What may not be taken for an access list without a rule, which allows all."""
 
 
 @pytest.mark.parametrize(
@@ -78,6 +82,23 @@ def test_what_makes_no_sense_is_refused_by_name(make: Any, arguments: Any, words
         *[(make, {"dial_access_control": ["10.0.0.0/8"]}) for make in BOTH],
         *[(make, {"dial_access_control": [AccessRule("10.0.0.0/8")]}) for make in BOTH],
         *[(make, {"dial_access_control": [AccessRule([], [True])]}) for make in BOTH],
+        *[(make, {"dial_access_control": [AccessRule([], 80)]}) for make in BOTH],
+        *[(make, {"dial_access_control": [AccessRule([], "80")]}) for make in BOTH],
+        *[(make, {"dial_access_control": [AccessRule([], None)]}) for make in BOTH],
+        *[(make, {"dial_access_control": [AccessRule(None)]}) for make in BOTH],
+        *[(make, {"dial_access_control": [AccessRule([b"a"])]}) for make in BOTH],
+        *[(make, {"entry_access_control": nothing}) for make in BOTH for nothing in NOTHING],
+        *[(make, {"upstream_proxy": nothing}) for make in BOTH for nothing in (0, False, b"", [])],
+        *[(make, {"threads" if make is Client else "ws_port": int}) for make in BOTH],
+        *[(Server, {name: True}) for name in ("tls_cert", "tls_key", "tls_client_ca", "state_file")],
+        *[(Client, {name: True}) for name in ("ca_file", "tls_client_cert", "tls_client_key")],
+        (Server, {"port_pool": int}),
+        (Server, {"port_pool": {80: 90}}),
+        (Server, {"api_keys": 5}),
+        (Server, {"api_keys": {"key": "value"}}),
+        (Client, {"headers": 0}),
+        (Client, {"headers": 5}),
+        (Client, {"socks_port": int}),
         (Server, {"ws_host": b"localhost"}),
         (Server, {"port_pool": 5}),
         (Server, {"port_pool": ["a"]}),
@@ -113,6 +134,33 @@ def test_pools_of_ports(given: Any, ports: Any) -> None:
     assert found == ports if given is None else type(ports)(found) == ports
 
 
+@pytest.mark.timeout(5)  # a lookup in all of them would take longer, and be deaf for signals
+@pytest.mark.parametrize(
+    "given",
+    [
+        (20_000, 2_000_029_999),
+        range(1, 10**15),
+        range(10**15, 1, -1),
+        range(2**70),
+        range(1, 65537),
+        range(65536),
+        itertools.count(1),
+        itertools.repeat(65536),
+        (port for port in (0,)),
+    ],
+)
+def test_pools_without_an_end(given: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^port_pool: expected ports"):
+        a.port_pool(given)
+
+
+def test_the_largest_pools_of_ports() -> None:
+    everything = range(1, 65536)
+    assert a.port_pool(everything) == a.port_pool((1, 65535)) == everything
+    assert a.port_pool(iter(everything)) == list(everything)
+    assert a.port_pool(everything[::-1]) == everything[::-1]
+
+
 @pytest.mark.parametrize(
     ("given", "proxy"),
     [
@@ -146,6 +194,11 @@ def test_upstream_proxies(given: Any, proxy: ProxyUrl | None) -> None:
 def test_upstream_proxies_that_are_none(given: Any) -> None:
     with pytest.raises(ConfigError, match=r"^upstream_(proxy|username)(?!.*secret)"):
         a.upstream(*given)
+
+
+def test_a_connector_token_is_called_so() -> None:
+    with pytest.raises(TypeError, match=r"^connector_token"):
+        Server().add_connector_token(True, "reverse")  # type: ignore[arg-type]
 
 
 def test_a_buffer_that_is_too_small_to_be_of_use_is_made_larger() -> None:
