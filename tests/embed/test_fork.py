@@ -356,7 +356,7 @@ def test_real_tunnels_own_all_their_sockets(patched: bool, tmp_path):
         def child():
             for app in apps:
                 app.close()
-            os.close(handed)
+            handed.close()
             if {patched}:
                 gevent.sleep(0.05)
             left = sockets()
