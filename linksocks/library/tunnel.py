@@ -68,8 +68,9 @@ class Tunnel(ABC, Generic[_R]):
     def close(self, grace: Duration = 0) -> None:
         """Ends the tunnel; its connections have `grace` seconds to end by themselves.
 
-        For good; a second time does nothing. From any thread: calls that wait elsewhere raise ClosedError. It takes
-        some seconds more than the grace at most.
+        For good; a second time does nothing. From any thread: calls that wait elsewhere raise ClosedError. What was
+        written before its socket was closed has 5 seconds to arrive in any case, and so has what is still being
+        written: the two look the same.
         """
         self._stay.close(seconds(grace, "grace"))
 

@@ -87,7 +87,11 @@ class Relay:
 
     @property
     def leaving(self) -> bool:
-        """One side has said its last, and that is not there yet; or more than was passed on, and perhaps its end."""
+        """One side has said its last, and that is not there yet; or more than was passed on, and perhaps its end.
+
+        That end can't be asked for: TCP's state tells it once all before it has come. Of 4 MB whose sender had closed
+        2.7 had to be read first, so whoever is still sending is counted too.
+        """
         if self._sock is None:
             return self._end is not None
         if self._end is not None:
