@@ -101,7 +101,12 @@ class Place:
     def expel_guests(self, why: Callable[[], LinkSocksError]) -> None:
         """Who runs here what it called itself gets `why` there. In the home."""
         for guest in list(self._guests):
-            gevent.kill(guest, why())
+            self.hub.loop.run_callback(self._expel, guest, why)
+
+    def _expel(self, guest: greenlet, why: Callable[[], LinkSocksError]) -> None:
+        """In a callback, so that nobody else runs between the look and the throw."""
+        if guest in self._guests:
+            guest.throw(why())
 
     # -- in the home
 
@@ -157,8 +162,8 @@ class Place:
             if error is not limit or timeout is None:
                 raise
             failure = late(what, timeout)
-        except LinkSocksError as error:
-            failure = for_one(error)
+        except Exception as error:  # noqa: BLE001 - the caller's; what failed in a child failed because of the fork
+            failure = for_one(error) if self._over is None else self._over()
         finally:
             limit.close()
             self._guests.remove(guest)
@@ -169,10 +174,14 @@ class Place:
 
 
 def greenlets_of(hub: Hub, places: Collection[Place]) -> Iterator[gevent.Greenlet[..., Any]]:
-    """Those of `hub` that live and belong to one of `places`. It looks at every object of the process."""
+    """Those of `hub` that live and belong to one of `places`, guests aside: they belong to the program.
+
+    It looks at every object of the process.
+    """
     for thing in gc.get_objects():
         # By type(): isinstance asks a weak proxy for its class, which fails once its object is gone.
         if issubclass(type(thing), gevent.Greenlet) and thing.parent is hub and not thing.ready():
             context = thing.gr_context
-            if context is not None and context.get(_place) in places:
+            place = None if context is None else context.get(_place)
+            if place is not None and place in places and thing not in place._guests:
                 yield thing
