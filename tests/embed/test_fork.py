@@ -395,3 +395,31 @@ def test_in_the_thread_of_the_home():
         """
     )
     assert said == ["0"]
+
+
+def test_what_fails_in_the_child_failed_because_of_the_fork():
+    """A greenlet that was to run just then finds its sockets dead before it is told of the fork."""
+    said = forks(
+        """
+        tunnel = Tunnel()
+        parent = os.getpid()
+        go = gevent.event.Event()
+        def run():
+            go.wait()
+            raise OSError("a socket is dead")
+        def caller():
+            try:
+                tunnel.home.call(run, timeout=None)
+            except (OSError, ForkedError) as error:
+                print(type(error).__name__, os.getpid() == parent, flush=True)
+            gevent.sleep(0.01)  # and nothing more comes
+            print("on", flush=True)
+        calling = gevent.spawn(caller)
+        gevent.sleep(0.01)
+        go.set()
+        forked(lambda: calling.join(5))
+        calling.join(5)
+        """,
+        patched=True,
+    )
+    assert sorted(said) == ["ForkedError False", "OSError True", "on", "on"]
