@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ssl as stdlib_ssl
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 from gevent import socket, ssl
@@ -73,7 +74,8 @@ class TlsClient:
         if self._trust.insecure and (self._trust.ca_file or self._trust.pin):
             other = "--ca-file" if self._trust.ca_file else "--tls-pin"
             raise ConfigError(f"{other}: has no effect with --insecure, which checks nothing; leave one out")
-        self._context = _context(self._trust)
+        # Without files nothing can be wrong, and a server without TLS needs no context: see _system_context.
+        self._context = _context(self._trust) if self._trust != Trust() else None
 
     def elsewhere(self) -> TlsClient:
         """For another host than the one that the user named: it does not get our certificate."""
@@ -86,9 +88,10 @@ class TlsClient:
 
         The deadline is the caller's.
         """
+        context = self._context or _system_context()
         try:
             wrapped = own(
-                self._context.wrap_socket(sock, server_hostname=server_name, do_handshake_on_connect=False)
+                context.wrap_socket(sock, server_hostname=server_name, do_handshake_on_connect=False)
             )
         except (OSError, ValueError) as error:
             raise LinkError(f"TLS: {server_name}: {error}") from error
@@ -125,6 +128,12 @@ def explained(error: OSError, server_name: str) -> LinkError:
     return LinkError(
         f"TLS: {server_name}: {reason_of(error)}; does it speak TLS on this port, or is its URL ws://?"
     )
+
+
+@cache
+def _system_context() -> ssl.SSLContext:
+    """One for all clients: it takes 24 ms to read the system's authorities, and nobody else runs meanwhile."""
+    return _context(Trust())
 
 
 def _context(trust: Trust) -> ssl.SSLContext:

@@ -6,6 +6,7 @@ import ssl as stdlib_ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from linksocks.net.out.egress import Direct, Egress
 from linksocks.net.out.proxies import ProxyUrl
 from linksocks.net.out.resolve import Resolver
 from linksocks.net.out.upstream import egress
+from linksocks.net.tls import trust as module
 from linksocks.net.tls.certificate import Certificate
 from linksocks.net.tls.context import spelled
 from linksocks.net.tls.trust import TlsClient, Trust
@@ -176,3 +178,27 @@ def test_another_host_gets_no_certificate_of_ours(files, own):
     assert bare.elsewhere() is bare
     shows = TlsClient(Trust(ca_file=str(files.ca), client_cert=str(own.cert), client_key=str(own.key)))
     assert shows.elsewhere()._trust == Trust(ca_file=str(files.ca))
+
+
+# The system's authorities
+
+
+def test_they_are_read_for_the_first_server_with_tls_and_once(stack, files, monkeypatch):
+    read = []
+    monkeypatch.setattr(stdlib_ssl.SSLContext, "load_default_certs", lambda context: read.append(context))
+    monkeypatch.setattr(module, "_system_context", cache(module._system_context.__wrapped__))
+    clients = [TlsClient(), TlsClient(Trust())]
+    assert read == []
+    port = serve(stack, files)
+    monkeypatch.setattr(f"{__name__}.TlsClient", lambda _trust: clients.pop())
+    for _ in list(clients):
+        assert "is not trusted" in refused(port, Trust())
+    assert len(read) == 1
+
+
+@pytest.mark.parametrize(
+    "said", [{"ca_file": "nowhere"}, {"client_cert": "nowhere", "client_key": "nowhere"}]
+)
+def test_what_cannot_be_read_is_told_before_there_is_a_server(said: dict[str, str]):
+    with pytest.raises(ConfigError, match="nowhere"):
+        TlsClient(Trust(**said))
