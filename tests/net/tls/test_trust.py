@@ -185,7 +185,11 @@ def test_another_host_gets_no_certificate_of_ours(files, own):
 
 def test_they_are_read_for_the_first_server_with_tls_and_once(stack, files, monkeypatch):
     read = []
-    monkeypatch.setattr(stdlib_ssl.SSLContext, "load_default_certs", lambda context: read.append(context))
+
+    def load(context: stdlib_ssl.SSLContext) -> None:
+        read.append(context)
+
+    monkeypatch.setattr(stdlib_ssl.SSLContext, "load_default_certs", load)
     monkeypatch.setattr(module, "_system_context", cache(module._system_context.__wrapped__))
     clients = [TlsClient(), TlsClient(Trust())]
     assert read == []
@@ -196,9 +200,7 @@ def test_they_are_read_for_the_first_server_with_tls_and_once(stack, files, monk
     assert len(read) == 1
 
 
-@pytest.mark.parametrize(
-    "said", [{"ca_file": "nowhere"}, {"client_cert": "nowhere", "client_key": "nowhere"}]
-)
-def test_what_cannot_be_read_is_told_before_there_is_a_server(said: dict[str, str]):
+@pytest.mark.parametrize("trust", [Trust(ca_file="nowhere"), Trust(client_cert="nowhere", client_key="x")])
+def test_what_cannot_be_read_is_told_before_there_is_a_server(trust):
     with pytest.raises(ConfigError, match="nowhere"):
-        TlsClient(Trust(**said))
+        TlsClient(trust)
