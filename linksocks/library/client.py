@@ -336,7 +336,7 @@ class Client(Tunnel[AnyClient]):
         self,
         address: tuple[str, int],
         timeout: Duration | None = DEFAULT_TIMEOUT,
-        source_address: None = None,
+        source_address: object = None,
     ) -> socket.socket:
         """A TCP connection to (host, port) through the tunnel, as socket.create_connection makes one.
 

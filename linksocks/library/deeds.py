@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from typing import TypeAlias
 
+import gevent
+
 from linksocks.client.provider import ProviderRole
 from linksocks.client.role import ClientRole
-from linksocks.errors import DeadlineError
+from linksocks.errors import Cause, DialError
 from linksocks.library.tokens import NO_PORT, ReverseTokenResult
 from linksocks.net.carrier import Carrier
 from linksocks.net.greenlets import until
@@ -85,10 +87,9 @@ def dial(address: tuple[str, int], limit: float | None, patience: float, role: A
         return role.dial(*address, None)
     ends = time.monotonic() + limit
     role.wait_ready(min(patience, limit))
-    left = until(ends)
-    if not left:
-        raise DeadlineError(f"{shown(address)} was not reached in {limit:g} s")
-    return role.dial(*address, left)
+    late = DialError(Cause.TIMED_OUT, f"{shown(address)} was not reached in {limit:g} s")
+    with gevent.Timeout(until(ends), late):
+        return role.dial(*address, limit)
 
 
 def add_own_connector(token: str, patience: float, role: AnyClient) -> str:

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Final
+from typing import Final, TypeVar
 
 from linksocks.logs import ROOT, TRACE
+
+_T = TypeVar("_T")
 
 TREE: Final = logging.getLogger(ROOT)
 
@@ -62,19 +64,20 @@ class _Share(logging.Handler):
             return True
         renamed = copy.copy(record)
         renamed.name = logger.name
-        if logger.filter(renamed):
+        if self._try(logger.filter, renamed):
             seen = list(_handlers(logging.getLogger(record.name)))
             for handler in _handlers(logger):
                 if handler not in seen and record.levelno >= handler.level:
-                    self._give(renamed, handler)
+                    self._try(handler.handle, renamed)
         return True
 
-    def _give(self, record: logging.LogRecord, handler: logging.Handler) -> None:
-        """A handler of the program that fails must not break the tunnel."""
+    def _try(self, take: Callable[[logging.LogRecord], _T], record: logging.LogRecord) -> _T | None:
+        """A filter or handler of the program that fails must not break the tunnel."""
         try:
-            handler.handle(record)
+            return take(record)
         except Exception:  # noqa: BLE001 - logging's own way to say it
             self.handleError(record)
+            return None
 
 
 _SHARE: Final = _Share()

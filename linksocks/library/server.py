@@ -291,7 +291,7 @@ class Server(Tunnel[ServerRole]):
         self,
         address: tuple[str, int],
         timeout: Duration | None = DEFAULT_TIMEOUT,
-        source_address: None = None,
+        source_address: object = None,
         *,
         token: str,
     ) -> socket.socket:

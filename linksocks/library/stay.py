@@ -27,7 +27,7 @@ from gevent.lock import BoundedSemaphore
 from greenlet import greenlet
 
 from linksocks.embed import Home, enter
-from linksocks.errors import ClosedError, DeadlineError, ForkedError, LinkSocksError
+from linksocks.errors import ClosedError, DeadlineError, ForkedError, LinkClosed, LinkSocksError
 from linksocks.library.events import Broadcast, Events
 from linksocks.library.records import share_with
 from linksocks.net.greenlets import Greenlet, give_way, spawn
@@ -288,7 +288,7 @@ class Stay(Generic[_R]):
         try:
             role.wait()
         except Exception as error:  # noqa: BLE001 - a bug has ended it as well
-            self._cause = error
+            self._cause = _with_advice(error)
             role.stop(0)
 
     def _await_watcher(self) -> None:
@@ -322,3 +322,11 @@ class Stay(Generic[_R]):
     def _end_and_leave(self, home: Home) -> None:
         self._end(0)
         home.leave()
+
+
+def _with_advice(error: Exception) -> Exception:
+    """Who hears of a lost link much later, in a call for something else, may not know what to do."""
+    if not isinstance(error, LinkClosed):
+        return error
+    advice = "wait_ready makes another link, and with reconnect=True that is done at once"
+    return LinkClosed(error.code, f"{error.reason}; {advice}" if error.reason else advice)

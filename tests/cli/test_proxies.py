@@ -116,7 +116,7 @@ def test_the_environments_proxy() -> None:
         line = failed(process, 1)
         assert line == (
             f"linksocks: TCP: can't reach upstream proxy 127.0.0.1:{dead}: Connection refused; "
-            "check --upstream-proxy, or the environment's proxy"
+            "check the upstream proxy, or the environment's"
         )
     with linksocks(*args, "-E", env=env) as process:
         assert "TCP: no such host nosuch.invalid" in failed(process, 1)

@@ -139,7 +139,7 @@ def test_a_proxy_that_is_not_there() -> None:
         words = refused(url=NOWHERE, proxy=ProxyUrl("http", "127.0.0.1", port))
     assert words == (
         f"TCP: can't reach upstream proxy 127.0.0.1:{port}: Connection refused; "
-        "check --upstream-proxy, or the environment's proxy"
+        "check the upstream proxy, or the environment's"
     )
 
 

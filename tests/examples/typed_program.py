@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import smtplib
 import socket
 from datetime import timedelta
 from typing import assert_type
@@ -76,6 +77,15 @@ def clients() -> None:
         for event in client.events():
             assert_type(event, LinkUp | LinkDown | PartnersChanged)
         client.close(grace=5)
+
+
+class Mailer(smtplib.SMTP):
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        super().__init__()
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        return self.client.create_connection((host, port), timeout, self.source_address)
 
 
 async def asynchronous() -> None:

@@ -28,6 +28,7 @@ from linksocks import (
 from tests.library.conftest import url_of
 from tests.support.socks import connect
 from tests.support.targets import EchoTarget, mute_port, refusing_port
+from tests.support.waits import eventually
 
 pytestmark = pytest.mark.usefixtures("clean")
 
@@ -130,6 +131,18 @@ def test_wait_ready_begins_anew_where_the_client_has_ended(echo: EchoTarget) -> 
             sock.sendall(b"x")
             assert sock.recv(1) == b"x"
         client.close()
+
+
+def test_a_client_that_has_lost_its_link_says_what_helps() -> None:
+    with Server(ws_host="127.0.0.1", ws_port=0) as server:
+        client = Client(server.add_forward_token(), ws_url=url_of(server), socks_port=0)
+        client.wait_ready(10)
+    eventually(lambda: "ended" in repr(client))
+    with pytest.raises(
+        LinkClosed, match=r"server is stopping; wait_ready makes another link, .* reconnect=True"
+    ):
+        client.proxies  # noqa: B018
+    client.close()
 
 
 def until_ended(client: Client) -> None:

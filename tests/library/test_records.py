@@ -129,6 +129,20 @@ def test_a_handler_that_fails_hurts_nobody(app: App) -> None:
         logger.removeHandler(broken)
 
 
+def test_a_filter_that_fails_hurts_nobody(app: App) -> None:
+    def broken(record: logging.LogRecord) -> bool:
+        raise ZeroDivisionError
+
+    logger, handler = app
+    logger.addFilter(broken)
+    try:
+        with Server(ws_host="127.0.0.1", ws_port=0, logger=logger) as server:
+            assert server.add_forward_token("token") == "token"
+    finally:
+        logger.removeFilter(broken)
+    assert not handler.records
+
+
 def test_no_record_and_no_repr_holds_a_secret(caplog: pytest.LogCaptureFixture) -> None:
     set_log_level("trace")
     token, password, key = "a-token-that-is-secret", "a-password-that-is-secret", "a-key-that-is-secret"

@@ -62,6 +62,8 @@ class Address(NamedTuple):
     sockaddr: tuple[str, int] | tuple[str, int, int, int]
 
 
+_NO_NAME: Final = "a name's parts, between its dots, have 1 to 63 letters each, of those that IDNA allows"
+
 _of_the_system: Final = cast(Callable[..., "list[_Answer]"], monkey.get_original("socket", "getaddrinfo"))
 """Also in a patched program: gevent's own would make a hub in each of our threads, and more threads for that."""
 
@@ -109,6 +111,8 @@ class Resolver:
             deadline.close()
         if isinstance(outcome, Exception):
             reason = getattr(outcome, "strerror", None) or outcome
+            if isinstance(outcome, UnicodeError):
+                reason = _NO_NAME
             raise DialError(Cause.HOST_UNREACHABLE, f"no such host {host}: {reason}") from outcome
         addresses = [Address(family, sockaddr) for family, _, _, _, sockaddr in outcome]
         if self._prefer_ipv4:

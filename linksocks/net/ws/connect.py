@@ -106,7 +106,7 @@ def _reach(url: SplitResult, handshake: Handshake, egress: Egress, tls: TlsClien
 
 def _dial_advice(error: DialError) -> str:
     if isinstance(error, ProxyError):
-        return "; check --upstream-proxy, or the environment's proxy"
+        return "; check the upstream proxy, or the environment's"
     return "; is the server running there?" if error.cause is Cause.REFUSED else ""
 
 
