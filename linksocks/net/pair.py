@@ -12,13 +12,14 @@ from __future__ import annotations
 import contextlib
 import os
 import socket as stdlib_socket
+import time
 from _socket import socket as PlainSocket  # noqa: N812 - a class
 from typing import Final
 from weakref import WeakSet
 
-import gevent
 from gevent import socket
 
+from linksocks.net.greenlets import until, within
 from linksocks.net.sockets import own, reset_when_closed
 
 _LOOPBACK: Final = (
@@ -26,11 +27,15 @@ _LOOPBACK: Final = (
     (stdlib_socket.AF_INET6, "::1"),  # of a machine that has no other
 )
 
-_BACKLOG: Final = 16
+_BACKLOG: Final = 1024
 """Strangers that may be in front of us."""
 
+_PORT_TIMEOUT: Final = 0.5
+"""Seconds for a connection inside of this machine: it is there at once, unless somebody floods its port. Linux then
+tries again after 1 s; another port, which nobody knows yet, is better."""
+
 PAIR_TIMEOUT: Final = 5.0
-"""Seconds for a connection inside of this machine: it is there at once, unless somebody floods its port."""
+"""Seconds for all ports."""
 
 _first: Final[WeakSet[PlainSocket]] = WeakSet()
 """Of each pair."""
@@ -58,12 +63,15 @@ def connected_pair() -> tuple[socket.socket, socket.socket]:
 
     Unless its owner says otherwise, closing the first one resets it: nobody takes a part for the whole.
     """
-    listener = _listener()
-    try:
-        with gevent.Timeout(PAIR_TIMEOUT, TimeoutError("no connection inside of this machine")):
-            return _connected(listener)
-    finally:
-        listener.close()
+    deadline = time.monotonic() + PAIR_TIMEOUT
+    while seconds := until(deadline):
+        listener = _listener()
+        try:
+            with within(min(seconds, _PORT_TIMEOUT)):
+                return _connected(listener)
+        finally:
+            listener.close()
+    raise TimeoutError("somebody floods its ports")
 
 
 def _listener() -> socket.socket:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import gevent
 import pytest
 from gevent import socket
@@ -72,21 +74,48 @@ def test_a_machine_without_a_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
         connected_pair()
 
 
-@pytest.mark.parametrize("killed", [False, True])
-def test_a_port_that_is_flooded(monkeypatch: pytest.MonkeyPatch, killed: bool) -> None:
+@pytest.fixture
+def flooded() -> Iterator[Callable[[], socket.socket]]:
+    """Listeners at which nobody arrives."""
     with unanswered_port() as port:
 
         class Flooded(socket.socket):
             def getsockname(self) -> tuple[str, int]:
                 return "127.0.0.1", port
 
-        monkeypatch.setattr(module, "_listener", Flooded)
-        monkeypatch.setattr(module, "PAIR_TIMEOUT", 3600 if killed else 0.05)
-        with nothing_left():
-            if killed:
-                calling = gevent.spawn(connected_pair)
-                gevent.idle()
-                calling.kill()
-            else:
-                with pytest.raises(TimeoutError):
-                    connected_pair()
+        yield Flooded
+
+
+def test_a_port_that_is_flooded_is_followed_by_another(
+    monkeypatch: pytest.MonkeyPatch, flooded: Callable[[], socket.socket]
+) -> None:
+    kinds = iter([flooded, flooded, module._listener])
+
+    def listener() -> socket.socket:
+        kind = next(kinds)
+        return kind()
+
+    monkeypatch.setattr(module, "_listener", listener)
+    monkeypatch.setattr(module, "_PORT_TIMEOUT", 0.05)
+    with nothing_left():
+        near, far = connected_pair()
+        assert near.getpeername() == far.getsockname()
+        near.close()
+        far.close()
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_all_ports_are_flooded(
+    monkeypatch: pytest.MonkeyPatch, flooded: Callable[[], socket.socket], killed: bool
+) -> None:
+    monkeypatch.setattr(module, "_listener", flooded)
+    monkeypatch.setattr(module, "_PORT_TIMEOUT", 3600 if killed else 0.02)
+    monkeypatch.setattr(module, "PAIR_TIMEOUT", 3600 if killed else 0.05)
+    with nothing_left():
+        if killed:
+            calling = gevent.spawn(connected_pair)
+            gevent.idle()
+            calling.kill()
+        else:
+            with pytest.raises(TimeoutError, match="floods"):
+                connected_pair()
