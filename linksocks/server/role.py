@@ -176,7 +176,7 @@ class ServerRole:
         """
         found = self._find(token)
         if found is None:
-            raise ConfigError("reverse token does not exist")
+            raise ConfigError("token: reverse token does not exist")
         return found.grant.dial(host, port, timeout)
 
     def clients(self, token: str | None = None) -> int:

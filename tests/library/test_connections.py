@@ -251,7 +251,7 @@ def test_through_a_provider_of_the_server(server: Server, echo: EchoTarget) -> N
             assert sock.gettimeout() == 10
         with refusing_port() as port, pytest.raises(ConnectionRefusedError):
             server.create_connection(("127.0.0.1", port), 10, token=token)
-        with pytest.raises(ConfigError, match="reverse token does not exist"):
+        with pytest.raises(ConfigError, match=r"^token: reverse token does not exist"):
             server.create_connection((echo.host, echo.port), 10, token="another")
 
         async def main() -> float | None:
