@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
-import threading
+import time
 from typing import Final, TypeAlias
 
 import gevent
@@ -26,6 +27,11 @@ from gevent.hub import Hub, Waiter
 from linksocks.embed.bell import bell_of
 from linksocks.embed.native import new_lock
 from linksocks.errors import LinkSocksError
+from linksocks.net.greenlets import until
+
+_LOOK: Final = 1.0
+"""Seconds between two looks at signals. One that comes when a thread is about to wait for a lock, just before the
+system knows of it, does not end that wait: 11 of 400 Ctrl-C at the beginning of a call were not heard of."""
 
 
 class ThreadWaiter:
@@ -42,7 +48,9 @@ class ThreadWaiter:
 
     def wait(self, timeout: float | None) -> None:
         """Until `wake`, or for `timeout` seconds."""
-        self._lock.acquire(timeout=-1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX))
+        ends = math.inf if timeout is None else time.monotonic() + timeout
+        while not self._lock.acquire(timeout=min(_LOOK, until(ends))) and until(ends):
+            pass
 
 
 class HubWaiter:
