@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from tests.interop.peer import PEERS, Peer
-from tests.support.processes import Process, linksocks
 from tests.support.ports import free_port
+from tests.support.processes import Process, linksocks
 
 LOOPBACK: Final = "127.0.0.1"
 

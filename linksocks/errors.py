@@ -26,13 +26,16 @@
     └── ForkedError             ... or in another process than the one that made it
 
 Errors of the socket and of libraries are turned into these once, where they come in, always with `from`.
+
+The `args` of each are what made it, and `str` is made of those: so all survive `copy` and `pickle`, from one process
+to another, with their attributes.
 """
 
 from __future__ import annotations
 
 import errno
 from enum import IntEnum
-from typing import Final
+from typing import Final, cast
 
 
 class Cause(IntEnum):
@@ -68,8 +71,11 @@ class ProtocolError(LinkSocksError):
     layer = "protocol"
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"{self.layer}: {reason}")
+        super().__init__(reason)
         self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.layer}: {self.reason}"
 
 
 class MessageError(ProtocolError):
@@ -85,6 +91,7 @@ class FrameError(ProtocolError):
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
+        self.args = code, reason
         self.code = code
 
 
@@ -95,6 +102,7 @@ class RequestError(ProtocolError):
 
     def __init__(self, reason: str, reply: bytes = b"") -> None:
         super().__init__(reason)
+        self.args = reason, reply
         self.reply = reply
 
 
@@ -114,8 +122,12 @@ class DialError(LinkSocksError):
     """A target was not reached."""
 
     def __init__(self, cause: Cause, reason: str) -> None:
-        super().__init__(reason)
+        super().__init__(cause, reason)
         self.cause = cause
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class ProxyError(DialError):
@@ -127,12 +139,22 @@ class NoLinkError(DialError):
 
 
 class TargetError(DialError, OSError):
-    """A connection that `create_connection` was asked for was not made; `errno` follows from the cause."""
+    """A connection that `create_connection` was asked for was not made; `errno` follows from the cause.
+
+    One with an `errno` for which Python has a class is of that class too, as with OSError itself: a
+    ConnectionRefusedError, a TimeoutError, a PermissionError or a ConnectionAbortedError.
+    """
+
+    def __new__(cls, cause: Cause, reason: str) -> TargetError:
+        return OSError.__new__(_KINDS.get(cause, TargetError), cause, reason)
 
     def __init__(self, cause: Cause, reason: str) -> None:
         super().__init__(cause, reason)
         self.errno = _ERRNO[cause]
         self.strerror = reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return TargetError, self.args, self.__dict__
 
 
 _ERRNO: Final = {
@@ -143,6 +165,21 @@ _ERRNO: Final = {
     Cause.REFUSED: errno.ECONNREFUSED,
     Cause.TIMED_OUT: errno.ETIMEDOUT,
 }
+
+
+def _that_is(kind: type[OSError]) -> type[TargetError]:
+    """A TargetError that `except` finds by `kind` too."""
+    body = {"__module__": __name__, "__doc__": TargetError.__doc__}
+    return cast(type[TargetError], type(TargetError.__name__, (TargetError, kind), body))
+
+
+_KINDS: Final = {
+    Cause.GENERAL: _that_is(ConnectionAbortedError),
+    Cause.NOT_ALLOWED: _that_is(PermissionError),
+    Cause.REFUSED: _that_is(ConnectionRefusedError),
+    Cause.TIMED_OUT: _that_is(TimeoutError),
+}
+"""What Python makes of their errno; it has nothing for the others."""
 
 
 class LinkError(LinkSocksError):
@@ -157,9 +194,12 @@ class LinkClosed(LinkSocksError):  # noqa: N818 - an event as much as an error
     """A link ended. `code` is the WebSocket close code, 1006 where none came (RFC 6455 section 7.4)."""
 
     def __init__(self, code: int, reason: str) -> None:
-        super().__init__(f"link closed with code {code}" + (f": {reason}" if reason else ""))
+        super().__init__(code, reason)
         self.code = code
         self.reason = reason
+
+    def __str__(self) -> str:
+        return f"link closed with code {self.code}" + (f": {self.reason}" if self.reason else "")
 
 
 class ConnectorError(LinkSocksError):

@@ -12,7 +12,6 @@ import gevent
 import pytest
 from gevent import socket
 
-from linksocks.client import backoff
 from linksocks.server.specs import Kind, TokenSpec
 from tests.support import socks
 from tests.support.cable import Cable
@@ -34,7 +33,7 @@ LIVENESS = BEAT + PROBE
 
 PACE = (
     f"from linksocks.client import backoff; backoff.FIRST = {FIRST}\n"
-    f"from linksocks.net import heartbeat; heartbeat.PING_INTERVAL = 5 * {BEAT}\n"
+    f"from linksocks.net.ws import heartbeat; heartbeat.PING_INTERVAL = 5 * {BEAT}\n"
     f"from linksocks.server import groups; groups.PROBE = {PROBE}"
 )
 
@@ -233,9 +232,8 @@ def test_a_provider_that_was_killed_is_replaced(target: Target, echo: EchoTarget
 
 
 @pytest.mark.parametrize("lost", ["provider", "connector"])
-def test_a_cut_link_leaves_no_greenlet(lost: str, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cut_link_leaves_no_greenlet(lost: str, target: Target) -> None:
     """All in one process, where they can be counted; some connections move, some stand still, some are half ended."""
-    monkeypatch.setattr(backoff, "FIRST", FIRST)
     server = server_role(token="")
     server.add(TokenSpec(Kind.REVERSE, TOKEN))
     server.add(TokenSpec(Kind.CONNECTOR, CONNECTOR_TOKEN, reverse_token=TOKEN))

@@ -16,7 +16,7 @@ from tests.support.waits import eventually
 SILENCE = 1.0
 
 PACE = (
-    "from linksocks.net import heartbeat\n"
+    "from linksocks.net.ws import heartbeat\n"
     f"heartbeat.SILENCE = {SILENCE}; heartbeat.PING_INTERVAL = {SILENCE / 2}"
 )
 

@@ -30,7 +30,7 @@ SHOWN = {
         "test_data_path.py::TestEnds::test_the_three_thousandth_connection_is_as_quick_as_the_first",
     ),
     "4: a provider never hears that the connector's application closed": (
-        "tunnel/test_switch.py::TestEnds::test_a_close_is_passed_on_at_once",
+        "tunnel/ends/test_switch.py::TestEnds::test_a_close_is_passed_on_at_once",
         "test_data_path_modes.py::TestEnds::test_an_end_is_seen_at_once",
     ),
     "5: what a slow reader does not take is lost": (
@@ -43,7 +43,7 @@ SHOWN = {
     ),
     "7: a slow link that is always busy is dropped": (
         "test_links.py::test_a_link_that_is_slower_than_what_it_carries_stays",
-        "net/test_websocket.py::test_any_byte_is_life",
+        "net/ws/test_websocket.py::test_any_byte_is_life",
     ),
     "8: several links put the bytes of a stream out of order": (
         "test_data_path.py::TestSeveralLinks::test_a_stream_stays_in_order",
@@ -53,12 +53,12 @@ SHOWN = {
     ),
     "10: everything that is large is compressed": ("test_links.py::test_nothing_is_compressed",),
     "11: one stalled connector blocks all others of its provider": (
-        "tunnel/test_switch.py::TestStreams::test_a_connector_that_reads_nothing_does_not_delay_another",
+        "tunnel/ends/test_switch.py::TestStreams::test_a_connector_that_reads_nothing_does_not_delay_another",
         "test_data_path_modes.py::TestStandstill::test_connections_that_nobody_reads",
         "test_data_path_modes.py::TestStandstill::test_a_connector_that_does_not_run",
     ),
     "12: a datagram of four bytes ends the process": (
-        "tunnel/test_association.py::TestMalformed::test_whatever_is_cut_short_is_dropped",
+        "tunnel/ends/test_association.py::TestMalformed::test_whatever_is_cut_short_is_dropped",
     ),
     "13: a provider can make the server dial": (
         "server/test_reverse.py::test_a_provider_can_not_make_the_server_dial",

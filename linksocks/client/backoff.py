@@ -13,10 +13,10 @@ LAST: Final = 60.0
 
 
 class Backoff:
-    """A span that doubles up to LAST; each wait is drawn from its upper half, so from `first` on. 0 is FIRST."""
+    """A span that doubles up to LAST; each wait is drawn from its upper half, so from `first` on."""
 
-    def __init__(self, first: float = 0.0) -> None:
-        self.first = first or FIRST
+    def __init__(self, first: float = FIRST) -> None:
+        self.first = first
         """The shortest wait, in seconds."""
         self._span = 2 * self.first
 

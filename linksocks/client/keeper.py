@@ -10,7 +10,7 @@ from typing import Final
 
 from gevent.event import Event
 
-from linksocks.client.backoff import Backoff
+from linksocks.client.backoff import FIRST, Backoff
 from linksocks.errors import AuthError, LinkClosed, LinkError
 from linksocks.tunnel.channels.link import Link
 from linksocks.wire.frames import CloseCode
@@ -25,13 +25,13 @@ log = logging.getLogger("linksocks.client")
 class Persistence:
     """When to try again: after a lost link or a failed try, and after a refused token.
 
-    The first pause is `delay` seconds, those that follow are longer; 0 is what is usual. A token that was good once
-    may be so again: a provider's connector tokens come and go with it.
+    No pause is shorter than `delay` seconds; they grow, see Backoff. A token that was good once may be so again: a
+    provider's connector tokens come and go with it.
     """
 
     reconnect: bool
     retry_auth: bool
-    delay: float = 0.0
+    delay: float = FIRST
 
     def worth_retrying(self, error: LinkError | LinkClosed, *, known: bool) -> bool:
         """Whether `error` leaves hope; `known` says that the server took the token before."""

@@ -15,7 +15,6 @@ from linksocks.client.keeper import Keeper, Persistence
 from linksocks.errors import AuthError, Cause, ClosedError, DeadlineError, DialError, LinkSocksError
 from linksocks.net.greenlets import Greenlet, spawn, until
 from linksocks.tunnel.channels.link import Link
-from linksocks.tunnel.ends.busy import DELIVERY
 from linksocks.tunnel.events import LinkDown, LinkUp, Observers
 from linksocks.wire.frames import CloseCode
 
@@ -31,8 +30,8 @@ log = logging.getLogger("linksocks.client")
 class Side(Protocol):
     """Our end of the channels: a Passage or an Outbound."""
 
-    def drain(self, grace: float, delivery: float = DELIVERY) -> None:
-        """Opens nothing any more, and gives connections `grace` seconds at most, those that leave `delivery`."""
+    def drain(self, grace: float) -> None:
+        """Opens nothing any more, and gives connections `grace` seconds at most, those that leave DELIVERY."""
 
     def stop(self) -> None:
         """Ends them all."""

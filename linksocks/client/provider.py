@@ -20,8 +20,8 @@ from linksocks.tunnel.ends.outbound import CONNECT_TIMEOUT, Outbound
 class ProviderRole(LinkedRole):
     """Lends this machine's network through `uplink`, also to connectors with one of `connector_tokens`.
 
-    Targets are reached through `upstream`, where there is one, and only those that `rules` allow; each in
-    `connect_timeout` seconds at most.
+    With `recognised` it may add others later: see Session. Targets are reached through `upstream`, where there is
+    one, and only those that `rules` allow; each in `connect_timeout` seconds at most.
     """
 
     def __init__(
@@ -29,6 +29,7 @@ class ProviderRole(LinkedRole):
         uplink: Uplink,
         *,
         connector_tokens: Sequence[str] = (),
+        recognised: bool = False,
         upstream: ProxyUrl | None = None,
         connect_timeout: float = CONNECT_TIMEOUT,
         rules: AccessRules = NO_RULES,
@@ -37,7 +38,7 @@ class ProviderRole(LinkedRole):
         super().__init__(
             uplink,
             reverse=True,
-            recognised=uplink.recognised or bool(connector_tokens),
+            recognised=recognised or bool(connector_tokens),
             partner="connector",
             metrics_address=metrics_address,
         )

@@ -17,6 +17,7 @@ from typing import Final
 
 from gevent.lock import Semaphore
 
+from linksocks.client.backoff import FIRST
 from linksocks.client.login import ANONYMOUS, Welcome, log_in
 from linksocks.client.url import LOGIN_PATH, says_login, server_url, with_login
 from linksocks.errors import AuthError, ConfigError, LinkError
@@ -27,7 +28,7 @@ from linksocks.net.sockets import shown
 from linksocks.net.tls.trust import TlsClient, Trust
 from linksocks.net.ws.connect import Handshake, Upgraded, connect
 from linksocks.net.ws.redirect import address_of
-from linksocks.tunnel.channels.limits import Account, Limits
+from linksocks.tunnel.channels.limits import CHANNEL_IDLE, Account, Limits
 from linksocks.tunnel.channels.link import NOBODY, Acceptor, Handler, Link
 from linksocks.tunnel.channels.terms import Terms, offered
 from linksocks.version import __version__
@@ -57,18 +58,16 @@ class Uplink:
     """Bytes held for one channel."""
     threads: int = 1
     """Links at once."""
-    reconnect_delay: float = 0.0
-    """Seconds before the first try after a failure, more before those that follow; 0 is what is usual."""
-    recognised: bool = False
-    """A provider may add connector tokens later: see Session."""
+    reconnect_delay: float = FIRST
+    """Seconds that pass at least before the first try after a failure; then longer, up to LAST. See Backoff."""
     trust: Trust = field(default_factory=Trust)
     """What a wss:// server must show."""
     proxy: ProxyUrl | None = None
     """The way to the server; without one the environment's, if it has one and `env_proxy`."""
     env_proxy: bool = True
     dns_prefer_ipv4: bool = False
-    idle_timeout: float = 0.0
-    """Seconds without a byte after which a channel is closed; 0 is the protocol's."""
+    idle_timeout: float = CHANNEL_IDLE
+    """Seconds without a byte after which a channel is closed."""
     user_agent: str = USER_AGENT
     headers: Sequence[tuple[str, str]] = field(default=(), repr=False)
     """More headers for the handshake, perhaps with secrets."""

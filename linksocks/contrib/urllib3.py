@@ -14,19 +14,18 @@ Pools, keep-alive, retries, redirects and TLS are urllib3's; names are resolved 
 becomes of a connection that is not made:
 
 ================================================= ===============================================================
-nothing in time: DeadlineError, Cause.TIMED_OUT   urllib3's ConnectTimeoutError
-any other LinkSocksError or OSError               urllib3's NewConnectionError; the cause is the error itself
+nothing in time: a TimeoutError                   urllib3's ConnectTimeoutError; the cause is the error itself
+any other OSError                                 urllib3's NewConnectionError, likewise
 ClosedError, ForkedError, ConfigError             as they are: a mistake of the program, which no retry mends
 ================================================= ===============================================================
 """
 
 from __future__ import annotations
 
-import errno
 import socket
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from linksocks.errors import ClosedError, ConfigError, ForkedError, LinkSocksError
+from linksocks.errors import ConfigError
 
 if TYPE_CHECKING:
     from linksocks import Server
@@ -40,8 +39,6 @@ except ImportError as error:
     raise ImportError("linksocks.contrib.urllib3 needs urllib3: pip install urllib3") from error
 
 __all__ = ["Lent", "PoolManager", "Way"]
-
-_MISTAKES: Final = (ClosedError, ForkedError, ConfigError)
 
 
 class Way(Protocol):
@@ -95,11 +92,9 @@ class TunnelConnection(HTTPConnection):
         try:
             # With its trailing dot, if it has one: it means something to the resolver, and nothing to TLS.
             sock = self._client.create_connection((self._dns_host, self.port), self.timeout)
-        except _MISTAKES:
-            raise
-        except (LinkSocksError, OSError) as error:
+        except OSError as error:
             text = f"no connection to {self.host} through the tunnel: {error}"
-            if isinstance(error, TimeoutError) or getattr(error, "errno", None) == errno.ETIMEDOUT:
+            if isinstance(error, TimeoutError):
                 raise ConnectTimeoutError(self, text) from error
             raise NewConnectionError(self, text) from error
         for option in self.socket_options or ():

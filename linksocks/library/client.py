@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 import linksocks.config.values as v
+from linksocks.client.backoff import FIRST
 from linksocks.client.provider import ProviderRole
 from linksocks.client.role import ClientRole
 from linksocks.client.session import USER_AGENT, Uplink
@@ -33,6 +34,7 @@ from linksocks.library.stats import ClientStats, client_stats
 from linksocks.library.tunnel import Tunnel
 from linksocks.net.carrier import Carrier
 from linksocks.net.sockets import shown
+from linksocks.tunnel.channels.limits import CHANNEL_IDLE
 from linksocks.tunnel.ends.outbound import CONNECT_TIMEOUT
 
 _T = TypeVar("_T")
@@ -180,8 +182,7 @@ class Client(Tunnel[AnyClient]):
             retry_auth=a.flag("retry_auth", retry_auth),
             buffer_size=a.buffer_size(buffer_size),
             threads=a.number("threads", threads, _THREADS, 1),
-            reconnect_delay=a.time("reconnect_delay", reconnect_delay) or 0.0,
-            recognised=self._reverse,
+            reconnect_delay=a.time("reconnect_delay", reconnect_delay) or FIRST,
             trust=a.trust(
                 self._url,
                 ca_file=ca_file,
@@ -194,14 +195,19 @@ class Client(Tunnel[AnyClient]):
             proxy=None if self._reverse else proxy,
             env_proxy=not a.flag("no_env_proxy", no_env_proxy),
             dns_prefer_ipv4=a.flag("dns_prefer_ipv4", dns_prefer_ipv4),
-            idle_timeout=a.time("channel_timeout", channel_timeout) or 0.0,
+            idle_timeout=a.time("channel_timeout", channel_timeout) or CHANNEL_IDLE,
             user_agent=a.text("user_agent", user_agent, v.HEADER_VALUE) or USER_AGENT,
             headers=a.headers(headers),
             host_header=a.text("host_header", host_header, v.HEADER_VALUE),
             tls_server_name=a.text("tls_server_name", tls_server_name, v.HOST),
         )
         provider = partial(
-            ProviderRole, uplink, upstream=proxy, rules=dialled, connect_timeout=self._connect_timeout
+            ProviderRole,
+            uplink,
+            recognised=True,
+            upstream=proxy,
+            rules=dialled,
+            connect_timeout=self._connect_timeout,
         )
         client = partial(
             ClientRole,

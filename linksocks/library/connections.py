@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
-from linksocks.errors import Cause, ConfigError, DialError, TargetError
+from linksocks.errors import (
+    Cause,
+    ClosedError,
+    ConfigError,
+    DialError,
+    ForkedError,
+    LinkSocksError,
+    NoLinkError,
+    TargetError,
+)
 from linksocks.library.durations import Duration, seconds
 from linksocks.library.stay import MARGIN
 from linksocks.net.carrier import Carrier
@@ -46,25 +55,22 @@ def deadline(limit: float | None, connect_timeout: float) -> float:
     return connect_timeout + WAITS if limit is None else limit + MARGIN
 
 
-def _that_is(kind: type[OSError]) -> type[TargetError]:
-    """A TargetError that `except` finds by `kind` too."""
-    body = {"__module__": TargetError.__module__, "__doc__": TargetError.__doc__}
-    return cast(type[TargetError], type(TargetError.__name__, (TargetError, kind), body))
-
-
-_TARGET_ERRORS: Final = {
-    Cause.GENERAL: _that_is(ConnectionAbortedError),
-    Cause.NOT_ALLOWED: _that_is(PermissionError),
-    Cause.REFUSED: _that_is(ConnectionRefusedError),
-    Cause.TIMED_OUT: _that_is(TimeoutError),
-}
-"""What Python makes of their errno; there are none for the others."""
+_MISTAKES: Final = (ConfigError, ClosedError, ForkedError)
+"""Of the program, which is not to take them for the network's."""
 
 
 @contextmanager
 def target_errors() -> Iterator[None]:
-    """A target that was not reached is an OSError."""
+    """What else keeps a connection from being made is an OSError; no way to the far end is an unreachable network."""
     try:
         yield
-    except DialError as error:
-        raise _TARGET_ERRORS.get(error.cause, TargetError)(error.cause, str(error)) from error
+    except (*_MISTAKES, OSError):
+        raise
+    except LinkSocksError as error:
+        raise TargetError(_cause_of(error), str(error)) from error
+
+
+def _cause_of(error: LinkSocksError) -> Cause:
+    if isinstance(error, DialError) and not isinstance(error, NoLinkError):
+        return error.cause
+    return Cause.NETWORK_UNREACHABLE

@@ -16,6 +16,7 @@ from linksocks.net.tls.trust import Trust
 from linksocks.server.role import ServerRole
 from linksocks.server.specs import TokenSpec
 from linksocks.shell.tokens import access_rules, limits
+from linksocks.tunnel.channels.limits import CHANNEL_IDLE
 
 
 class Role(Protocol):
@@ -116,7 +117,7 @@ def _uplink(config: Config) -> Uplink:
         proxy=None if config["reverse"] else config["upstream-proxy"],
         env_proxy=not config["no-env-proxy"],
         dns_prefer_ipv4=config["dns-prefer-ipv4"],
-        idle_timeout=config["idle-timeout"] or 0.0,
+        idle_timeout=config["idle-timeout"] or CHANNEL_IDLE,
         user_agent=config["user-agent"] or USER_AGENT,
         headers=[(name, value.reveal()) for name, value in config["header"]],
         host_header=config["host-header"],

@@ -12,7 +12,7 @@ import pymysql
 import pytest
 from mysql_mimic import MysqlServer, Session
 
-from linksocks.contrib.urllib3 import Way
+from linksocks import Client
 from tests.support.ports import free_port
 
 PATIENCE = 10.0
@@ -41,7 +41,7 @@ def port() -> Iterator[int]:
 
 
 @contextmanager
-def session(client: Way, port: int) -> Iterator[Any]:
+def session(client: Client, port: int) -> Iterator[Any]:
     """As a program writes it."""
     connection = pymysql.connect(user="me", defer_connect=True, read_timeout=PATIENCE)
     connection.connect(client.create_connection(("127.0.0.1", port), PATIENCE))
@@ -49,13 +49,13 @@ def session(client: Way, port: int) -> Iterator[Any]:
         yield cursor
 
 
-def test_a_table(client: Way, port: int) -> None:
+def test_a_table(client: Client, port: int) -> None:
     with session(client, port) as cursor:
         assert cursor.execute("SELECT number, text FROM anywhere") == len(ROWS)
         assert cursor.fetchall() == tuple(ROWS)
 
 
-def test_sessions_at_once(client: Way, port: int) -> None:
+def test_sessions_at_once(client: Client, port: int) -> None:
     with session(client, port) as first, session(client, port) as second:
         for cursor in (first, second, first):
             cursor.execute("SELECT * FROM anywhere")

@@ -18,7 +18,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 
-from linksocks.contrib.urllib3 import Way
+from linksocks import Client
 from tests.support.certificates import Files
 from tests.support.ports import free_port
 
@@ -87,7 +87,7 @@ def office(**settings: Any) -> Iterator[tuple[Post, int]]:
 
 
 def mailer(
-    client: Way, host: str, port: int, kind: type[smtplib.SMTP] = smtplib.SMTP, **settings: Any
+    client: Client, host: str, port: int, kind: type[smtplib.SMTP] = smtplib.SMTP, **settings: Any
 ) -> smtplib.SMTP:
     """As a program writes it."""
 
@@ -123,12 +123,12 @@ def sent(smtp: smtplib.SMTP, post: Post) -> None:
     assert attachment(kept.content) == attachment(bytes(mail))
 
 
-def test_a_letter(client: Way) -> None:
+def test_a_letter(client: Client) -> None:
     with office() as (post, port), mailer(client, "mail.example", port) as smtp:
         sent(smtp, post)
 
 
-def test_starttls_and_a_login(client: Way, files: Files) -> None:
+def test_starttls_and_a_login(client: Client, files: Files) -> None:
     with (
         office(tls_context=files.serving(), require_starttls=True, authenticator=lets_in) as (post, port),
         mailer(client, "target.example", port) as smtp,
@@ -140,7 +140,7 @@ def test_starttls_and_a_login(client: Way, files: Files) -> None:
         sent(smtp, post)
 
 
-def test_starttls_with_another_name(client: Way, files: Files) -> None:
+def test_starttls_with_another_name(client: Client, files: Files) -> None:
     with (
         office(tls_context=files.serving()) as (_, port),
         mailer(client, "other.example", port) as smtp,
@@ -149,7 +149,7 @@ def test_starttls_with_another_name(client: Way, files: Files) -> None:
         smtp.starttls(context=files.trusting())
 
 
-def test_tls_from_the_first_byte(client: Way, files: Files) -> None:
+def test_tls_from_the_first_byte(client: Client, files: Files) -> None:
     with (
         office(ssl_context=files.serving()) as (post, port),
         mailer(client, "target.example", port, smtplib.SMTP_SSL, context=files.trusting()) as smtp,

@@ -11,9 +11,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from linksocks.contrib.urllib3 import Way
+from linksocks import Client
 from tests.support.certificates import Files
-from tests.support.targets import EchoTarget, HttpTarget, seeded_chunks
+from tests.support.targets import EchoTarget, HttpTarget, seeded_bytes
 
 PATIENCE = 10.0
 MANY = 50
@@ -47,7 +47,7 @@ def by_selector(socks: list[socket.socket]) -> set[int]:
 
 
 @pytest.fixture
-def socks(client: Way) -> Iterator[list[socket.socket]]:
+def socks(client: Client) -> Iterator[list[socket.socket]]:
     with EchoTarget() as echo, ExitStack() as stack:
         yield [
             stack.enter_context(client.create_connection(("127.0.0.1", echo.port), PATIENCE))
@@ -99,7 +99,7 @@ def test_streams_of_asyncio(socks: list[socket.socket]) -> None:
     assert asyncio.run(talk_all()) == [b"%d" % number * 50_000 for number in range(MANY)]
 
 
-def test_tls_of_asyncio(client: Way, files: Files) -> None:
+def test_tls_of_asyncio(client: Client, files: Files) -> None:
     async def talk(port: int) -> bytes:
         sock = client.create_connection(("127.0.0.1", port), PATIENCE)
         async with asyncio.timeout(PATIENCE):
@@ -114,4 +114,4 @@ def test_tls_of_asyncio(client: Way, files: Files) -> None:
 
     with HttpTarget(tls=files.serving()) as target:
         answer = asyncio.run(talk(target.port))
-    assert answer.endswith(b"\r\n\r\n" + b"".join(seeded_chunks(100, 1)))
+    assert answer.endswith(b"\r\n\r\n" + seeded_bytes(100, 1))

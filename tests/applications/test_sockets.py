@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from linksocks.contrib.urllib3 import Way
+from linksocks import Client
+from tests.support.socks import read_exactly
 from tests.support.targets import EchoTarget, GreetingTarget, HttpTarget, mute_port
 
 PATIENCE = 10.0
@@ -21,36 +22,26 @@ MIB = 1024 * 1024
 
 
 @pytest.fixture
-def sock(client: Way) -> Iterator[socket.socket]:
+def sock(client: Client) -> Iterator[socket.socket]:
     """Before a server that echoes."""
     with EchoTarget() as echo, connected(client, echo.port) as sock:
         yield sock
 
 
 @contextmanager
-def connected(client: Way, port: int) -> Iterator[socket.socket]:
+def connected(client: Client, port: int) -> Iterator[socket.socket]:
     with client.create_connection(("127.0.0.1", port), PATIENCE) as sock:
         yield sock
 
 
 @contextmanager
-def both_ends(client: Way) -> Iterator[tuple[socket.socket, socket.socket]]:
+def both_ends(client: Client) -> Iterator[tuple[socket.socket, socket.socket]]:
     """A connection as the application sees it, and as the target does."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(PATIENCE)
         with connected(client, listener.getsockname()[1]) as near, listener.accept()[0] as far:
             far.settimeout(PATIENCE)
             yield near, far
-
-
-def read(sock: socket.socket, size: int) -> bytes:
-    """Exactly so many bytes."""
-    data = bytearray()
-    while len(data) < size:
-        piece = sock.recv(size - len(data))
-        assert piece, f"ended after {len(data)} bytes"
-        data += piece
-    return bytes(data)
 
 
 def read_to_end(sock: socket.socket) -> bytes:
@@ -73,7 +64,7 @@ class TestWhatItIs:
         )
         assert sock.gettimeout() == PATIENCE
 
-    def test_it_has_addresses_of_its_own(self, client: Way) -> None:
+    def test_it_has_addresses_of_its_own(self, client: Client) -> None:
         with both_ends(client) as (near, far):
             names = near.getsockname(), near.getpeername(), far.getsockname(), far.getpeername()
         assert {host for host, _ in names} == {"127.0.0.1"}
@@ -92,23 +83,23 @@ class TestWhatItIs:
     def test_no_child_inherits_it_unasked(self, sock: socket.socket) -> None:
         assert not sock.get_inheritable()
 
-    def test_it_outlives_the_object(self, client: Way) -> None:
+    def test_it_outlives_the_object(self, client: Client) -> None:
         with EchoTarget() as echo:
             first = client.create_connection(("127.0.0.1", echo.port), PATIENCE)
             with socket.socket(fileno=first.detach()) as second:
                 del first
                 second.settimeout(PATIENCE)
                 second.sendall(b"hello")
-                assert read(second, 5) == b"hello"
+                assert read_exactly(second, 5) == b"hello"
 
     def test_a_duplicate_is_the_same_connection(self, sock: socket.socket) -> None:
         with sock.dup() as other:
             sock.sendall(b"hello")
             sock.close()
             other.settimeout(PATIENCE)
-            assert read(other, 5) == b"hello"
+            assert read_exactly(other, 5) == b"hello"
 
-    def test_a_child_process_gets_it_as_its_input(self, client: Way) -> None:
+    def test_a_child_process_gets_it_as_its_input(self, client: Client) -> None:
         with both_ends(client) as (near, far):
             far.sendall(b"from the far end")
             far.shutdown(socket.SHUT_WR)
@@ -121,7 +112,7 @@ class TestReading:
     def test_peek_leaves_the_bytes(self, sock: socket.socket) -> None:
         sock.sendall(b"hello")
         assert sock.recv(1, socket.MSG_PEEK) == b"h"
-        assert read(sock, 5) == b"hello"
+        assert read_exactly(sock, 5) == b"hello"
 
     def test_into_a_buffer(self, sock: socket.socket) -> None:
         sock.settimeout(None)  # else MSG_WAITALL does not wait
@@ -150,7 +141,7 @@ class TestReading:
             sock.recv(1)
         sock.settimeout(PATIENCE)
         sock.sendall(b"x")
-        assert read(sock, 1) == b"x"
+        assert read_exactly(sock, 1) == b"x"
 
     @pytest.mark.parametrize("flags", [0, socket.MSG_DONTWAIT])
     def test_without_waiting(self, sock: socket.socket, flags: int) -> None:
@@ -158,9 +149,9 @@ class TestReading:
         with pytest.raises(BlockingIOError):
             sock.recv(1, flags)
 
-    def test_a_server_that_speaks_first(self, client: Way) -> None:
+    def test_a_server_that_speaks_first(self, client: Client) -> None:
         with GreetingTarget(b"220 hello") as target, connected(client, target.port) as sock:
-            assert read(sock, 9) == b"220 hello"
+            assert read_exactly(sock, 9) == b"220 hello"
 
 
 class TestWriting:
@@ -172,9 +163,9 @@ class TestWriting:
             file.seek(1)
             # The echo waits in buffers meanwhile: so much they have together.
             assert sock.sendfile(file, offset=1, count=100_000) == 100_000
-            assert read(reader, 100_000) == content[1:100_001]
+            assert read_exactly(reader, 100_000) == content[1:100_001]
 
-    def test_one_who_does_not_read_holds_up_the_writer(self, client: Way) -> None:
+    def test_one_who_does_not_read_holds_up_the_writer(self, client: Client) -> None:
         with mute_port() as port, connected(client, port) as sock:
             sock.settimeout(1.0)
             with pytest.raises(TimeoutError):
@@ -183,7 +174,9 @@ class TestWriting:
     def test_urgent_writes_in_the_order_of_the_program(self, sock: socket.socket) -> None:
         for number in range(1000):
             sock.sendall(struct.pack("!I", number))
-        assert [number for (number,) in struct.iter_unpack("!I", read(sock, 4000))] == list(range(1000))
+        assert [number for (number,) in struct.iter_unpack("!I", read_exactly(sock, 4000))] == list(
+            range(1000)
+        )
 
 
 class TestEnds:
@@ -192,14 +185,14 @@ class TestEnds:
         sock.shutdown(socket.SHUT_WR)
         assert read_to_end(sock) == b"x" * 100_000
 
-    def test_the_end_of_the_other(self, client: Way) -> None:
+    def test_the_end_of_the_other(self, client: Client) -> None:
         with both_ends(client) as (near, far):
             far.shutdown(socket.SHUT_WR)
             assert near.recv(1) == b""
             near.sendall(b"still here")
-            assert read(far, 10) == b"still here"
+            assert read_exactly(far, 10) == b"still here"
 
-    def test_what_was_written_before_the_close_arrives(self, client: Way) -> None:
+    def test_what_was_written_before_the_close_arrives(self, client: Client) -> None:
         digest = hashlib.sha256(content := os.urandom(MIB)).hexdigest()
         with both_ends(client) as (near, far):
             near.sendall(content[:100_000])
@@ -209,23 +202,23 @@ class TestEnds:
             sock.sendall(b"PUT / HTTP/1.1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % MIB + content)
             assert read_to_end(sock).endswith(b"\r\n\r\n" + digest.encode())
 
-    def test_a_reset_by_the_program(self, client: Way) -> None:
+    def test_a_reset_by_the_program(self, client: Client) -> None:
         with both_ends(client) as (near, far):
             near.sendall(b"x")
-            assert read(far, 1) == b"x"
+            assert read_exactly(far, 1) == b"x"
             reset(near)
             with pytest.raises(ConnectionResetError):
                 far.recv(1)
 
-    def test_a_reset_by_the_target(self, client: Way) -> None:
+    def test_a_reset_by_the_target(self, client: Client) -> None:
         with both_ends(client) as (near, far):
             far.sendall(b"x")
-            assert read(near, 1) == b"x"
+            assert read_exactly(near, 1) == b"x"
             reset(far)
             with pytest.raises(ConnectionResetError):
                 near.recv(1)
 
-    def test_writing_to_who_is_gone(self, client: Way) -> None:
+    def test_writing_to_who_is_gone(self, client: Client) -> None:
         with both_ends(client) as (near, far):
             reset(far)
             with pytest.raises((BrokenPipeError, ConnectionResetError)):

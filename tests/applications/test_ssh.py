@@ -12,7 +12,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from linksocks.contrib.urllib3 import Way
+from linksocks import Client
 from tests.support.sshd import SSHD, Sshd
 
 pytestmark = pytest.mark.skipif(
@@ -30,7 +30,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 
 
 @pytest.fixture
-def ssh(client: Way, sshd: Sshd) -> Iterator[paramiko.SSHClient]:
+def ssh(client: Client, sshd: Sshd) -> Iterator[paramiko.SSHClient]:
     with paramiko.SSHClient() as ssh:
         ssh.get_host_keys().add("target.example", sshd.host_key.get_name(), sshd.host_key)
         ssh.connect(
@@ -81,7 +81,7 @@ def test_files_both_ways(ssh: paramiko.SSHClient, tmp_path: Path) -> None:
         assert sftp.listdir(str(tmp_path)) == ["there"]
 
 
-def test_another_host_key_is_noticed(client: Way, sshd: Sshd) -> None:
+def test_another_host_key_is_noticed(client: Client, sshd: Sshd) -> None:
     """The name that is checked is the one that paramiko was given, and not an address of the tunnel."""
     with paramiko.SSHClient() as ssh:
         ssh.get_host_keys().add("target.example", sshd.key.get_name(), sshd.key)

@@ -12,7 +12,7 @@ import websocket
 from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection, serve
 
-from linksocks.contrib.urllib3 import Way
+from linksocks import Client
 
 PATIENCE = 10.0
 SIZE = 500_000
@@ -35,7 +35,7 @@ def port() -> Iterator[int]:
     gc.collect()  # the selector of `serve_forever` is part of a cycle
 
 
-def test_websockets(client: Way, port: int) -> None:
+def test_websockets(client: Client, port: int) -> None:
     sock = client.create_connection(("127.0.0.1", port), PATIENCE)
     with connect("ws://target.example/", sock=sock) as connection:
         for message in ["hello", b"", os.urandom(SIZE)]:
@@ -43,7 +43,7 @@ def test_websockets(client: Way, port: int) -> None:
             assert connection.recv(PATIENCE) == message
 
 
-def test_websocket_client(client: Way, port: int) -> None:
+def test_websocket_client(client: Client, port: int) -> None:
     sock = client.create_connection(("127.0.0.1", port), PATIENCE)
     connection = websocket.create_connection("ws://target.example/", socket=sock)
     connection.send_binary(message := os.urandom(SIZE))

@@ -33,12 +33,11 @@ class Tries:
 
 
 def keeper(make: Callable[[], Link], *, reconnect: bool = True, retry_auth: bool = False) -> Keeper:
-    return Keeper(make, lambda _: None, lambda *_: None, Persistence(reconnect, retry_auth))
+    return Keeper(make, lambda _: None, lambda *_: None, Persistence(reconnect, retry_auth, 0.01))
 
 
 @pytest.fixture(autouse=True)
 def long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backoff, "FIRST", 0.01)
     monkeypatch.setattr(backoff.Backoff, "next", lambda _: 3600.0)
 
 

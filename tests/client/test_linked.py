@@ -8,7 +8,6 @@ import gevent
 import pytest
 from gevent import socket
 
-from linksocks.client import backoff
 from linksocks.client import role as roles
 from linksocks.client.linked import LinkedRole
 from linksocks.client.provider import ProviderRole
@@ -36,11 +35,6 @@ MAKERS: list[Callable[..., LinkedRole]] = [client_role, provider_role]
 both_roles = pytest.mark.parametrize("make", MAKERS, ids=["client", "provider"])
 
 NO = m.AuthResponse(False, "invalid token")
-
-
-@pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backoff, "FIRST", 0.01)
 
 
 def stopped(role: LinkedRole, *visitors: Visitor) -> None:

@@ -77,8 +77,10 @@ class Connections:
 
 
 @contextmanager
-def kept(harbour: Harbour, threads: int = 1, *, reconnect: bool = True) -> Iterator[Links]:
-    persistence = Persistence(reconnect, False)
+def kept(
+    harbour: Harbour, threads: int = 1, *, reconnect: bool = True, delay: float = 0.01
+) -> Iterator[Links]:
+    persistence = Persistence(reconnect, False, delay)
     links = Links(harbour.make, threads, persistence, harbour.up, harbour.down, harbour.observers)
     links.start()
     try:
@@ -88,11 +90,6 @@ def kept(harbour: Harbour, threads: int = 1, *, reconnect: bool = True) -> Itera
         for hand in harbour.hands:
             hand.leave()
         stopping.get()
-
-
-@pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backoff, "FIRST", 0.01)
 
 
 class TestPick:
@@ -135,8 +132,10 @@ class TestPick:
         monkeypatch.setattr(module, "LINK_WAIT", 0.05)
         harbour = Harbour()
         harbour.refusal = [LinkError("never")]
-        monkeypatch.setattr(backoff, "FIRST", 1000.0)
-        with kept(harbour) as links, pytest.raises(DialError, match=r"no link to the server for 0\.05 s"):
+        with (
+            kept(harbour, delay=1000) as links,
+            pytest.raises(DialError, match=r"no link to the server for 0\.05 s"),
+        ):
             links.pick()
 
 

@@ -9,7 +9,6 @@ import gevent
 import pytest
 from gevent import socket
 
-from linksocks.client import backoff
 from linksocks.client import connectors as connectors_module
 from linksocks.client.provider import ProviderRole
 from linksocks.errors import AuthError, ConnectorError, LinkError
@@ -21,11 +20,6 @@ from tests.support.visitors import YES, PlayedServer, Visitor
 from tests.support.waits import eventually
 
 CONNECTOR_TOKEN = "a-connector-token"
-
-
-@pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backoff, "FIRST", 0.01)
 
 
 @pytest.fixture

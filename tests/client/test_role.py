@@ -6,7 +6,6 @@ import gevent
 import pytest
 from gevent import socket
 
-from linksocks.client import backoff
 from linksocks.client import links as links_module
 from linksocks.client import role as roles
 from linksocks.client import session as session_module
@@ -21,11 +20,6 @@ from tests.support.roles import client_role, running, server_role
 from tests.support.tunnels import PATIENCE, Target, application, read_to_end
 from tests.support.visitors import PlayedServer
 from tests.support.waits import eventually
-
-
-@pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backoff, "FIRST", 0.01)
 
 
 @pytest.fixture
@@ -243,8 +237,7 @@ class TestStop:
         conn.close()
 
     def test_while_it_waits_for_the_next_try(self) -> None:
-        backoff.FIRST = 1000.0
-        with gevent.Timeout(3), running(client_role(free_port())):
+        with gevent.Timeout(3), running(client_role(free_port(), reconnect_delay=1000)):
             gevent.sleep(0.05)
 
     def test_while_connections_wait_for_a_link(self) -> None:

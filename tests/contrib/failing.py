@@ -4,19 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from linksocks.errors import (
-    AuthError,
-    Cause,
-    ClosedError,
-    ConfigError,
-    DeadlineError,
-    ForkedError,
-    LinkClosed,
-    LinkError,
-    NoLinkError,
-    ProxyError,
-    TargetError,
-)
+from linksocks.errors import Cause, ClosedError, ConfigError, DeadlineError, ForkedError, TargetError
 
 LATE = [
     DeadlineError("no link in 15 s"),
@@ -25,11 +13,6 @@ LATE = [
 ]
 UNMADE = [
     *(TargetError(cause, f"{cause.name} it was") for cause in Cause if cause is not Cause.TIMED_OUT),
-    NoLinkError(Cause.GENERAL, "no link"),
-    ProxyError(Cause.GENERAL, "the proxy is none"),
-    LinkError("TCP: refused"),
-    AuthError("the token was refused"),
-    LinkClosed(1001, "going away"),
     OSError("too many open files"),
 ]
 MISTAKES = [

@@ -13,15 +13,15 @@ import pytest
 import requests
 
 from linksocks.contrib.requests import TunnelAdapter
+from tests.contrib.conftest import Elsewhere
 from tests.contrib.failing import LATE, MISTAKES, UNMADE, Failing, named
 from tests.support.certificates import Files
-from tests.support.library import Elsewhere
 from tests.support.targets import (
     FolderTarget,
     HttpTarget,
     mute_port,
     refusing_port,
-    seeded_chunks,
+    seeded_bytes,
     seeded_sha256,
     unanswered_port,
 )
@@ -37,19 +37,9 @@ def session(far: Elsewhere) -> Iterator[requests.Session]:
         yield session
 
 
-@pytest.fixture
-def target() -> Iterator[HttpTarget]:
-    with HttpTarget() as target:
-        yield target
-
-
 def mount(session: requests.Session, adapter: TunnelAdapter) -> None:
     for scheme in ("http://", "https://"):
         session.mount(scheme, adapter)
-
-
-def content(size: int) -> bytes:
-    return b"".join(seeded_chunks(size, 1))
 
 
 class TestRequests:
@@ -57,7 +47,7 @@ class TestRequests:
         self, session: requests.Session, far: Elsewhere, target: HttpTarget
     ) -> None:
         got = session.get(target.url("/bytes/100000?seed=1", "target.example"), timeout=PATIENCE)
-        assert got.content == content(100_000)
+        assert got.content == seeded_bytes(100_000)
         got = session.post(target.url("/", "target.example"), data=b"body", timeout=PATIENCE)
         assert got.text == hashlib.sha256(b"body").hexdigest()
         assert far.asked == [("target.example", target.port)]
@@ -100,7 +90,7 @@ class TestTls:
     def test_the_name_of_the_target(self, session: requests.Session, files: Files) -> None:
         with HttpTarget(tls=files.serving()) as target:
             url = target.url("/bytes/1000?seed=1", "target.example")
-            assert session.get(url, verify=str(files.ca), timeout=PATIENCE).content == content(1000)
+            assert session.get(url, verify=str(files.ca), timeout=PATIENCE).content == seeded_bytes(1000)
 
     @pytest.mark.parametrize("name", ["other.example", "127.0.0.1"])
     def test_another_name(self, session: requests.Session, files: Files, name: str) -> None:
@@ -113,7 +103,7 @@ class TestTls:
             with pytest.raises(requests.exceptions.SSLError):
                 session.get(url, timeout=PATIENCE)
             with pytest.warns(match="Unverified HTTPS request"):
-                assert session.get(url, verify=False, timeout=PATIENCE).content == content(1000)
+                assert session.get(url, verify=False, timeout=PATIENCE).content == seeded_bytes(1000)
 
 
 class TestProxies:
@@ -129,9 +119,9 @@ class TestProxies:
 
     def test_play_no_role(self, session: requests.Session, target: HttpTarget) -> None:
         url = target.url("/bytes/1000?seed=1", "target.example")
-        assert session.get(url, timeout=PATIENCE).content == content(1000)
+        assert session.get(url, timeout=PATIENCE).content == seeded_bytes(1000)
         for proxy in ("http://127.0.0.1:1", "socks5h://127.0.0.1:1", "no proxy at all"):
-            assert session.get(url, proxies={"http": proxy}, timeout=PATIENCE).content == content(1000)
+            assert session.get(url, proxies={"http": proxy}, timeout=PATIENCE).content == seeded_bytes(1000)
 
     def test_without_the_adapter_they_would(self, target: HttpTarget) -> None:
         with pytest.raises(requests.exceptions.ProxyError):

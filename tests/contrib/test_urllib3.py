@@ -20,17 +20,17 @@ from urllib3.exceptions import (
 )
 
 from linksocks import Client, Server
-from linksocks.contrib.urllib3 import Lent, PoolManager, Way
+from linksocks.contrib.urllib3 import Lent, PoolManager
 from linksocks.errors import ConfigError
+from tests.contrib.conftest import Elsewhere
 from tests.contrib.failing import LATE, MISTAKES, UNMADE, Failing, named
 from tests.support.certificates import Files
-from tests.support.library import Elsewhere
 from tests.support.ports import free_port
 from tests.support.targets import (
     HttpTarget,
     mute_port,
     refusing_port,
-    seeded_chunks,
+    seeded_bytes,
     seeded_sha256,
     unanswered_port,
 )
@@ -45,16 +45,6 @@ def http(far: Elsewhere) -> Iterator[PoolManager]:
         yield http
 
 
-@pytest.fixture
-def target() -> Iterator[HttpTarget]:
-    with HttpTarget() as target:
-        yield target
-
-
-def content(size: int) -> bytes:
-    return b"".join(seeded_chunks(size, 1))
-
-
 class TestRequests:
     def test_down(self, http: PoolManager, target: HttpTarget) -> None:
         digest = hashlib.sha256()
@@ -65,19 +55,19 @@ class TestRequests:
         assert digest.hexdigest() == seeded_sha256(20 * MIB, 1)
 
     def test_up(self, http: PoolManager, target: HttpTarget) -> None:
-        answer = http.request("PUT", target.url(), body=content(20 * MIB))
+        answer = http.request("PUT", target.url(), body=seeded_bytes(20 * MIB))
         assert answer.data.decode() == seeded_sha256(20 * MIB, 1)
 
     def test_ipv6(self, http: PoolManager, far: Elsewhere) -> None:
         with HttpTarget("::1") as target:
-            assert http.request("GET", target.url("/bytes/10?seed=1")).data == content(10)
+            assert http.request("GET", target.url("/bytes/10?seed=1")).data == seeded_bytes(10)
         assert far.asked == [("::1", target.port)]
 
     @pytest.mark.parametrize("name", ["target.example", "target.example."])
     def test_the_far_end_gets_the_name_as_it_stands(
         self, http: PoolManager, far: Elsewhere, target: HttpTarget, name: str
     ) -> None:
-        assert http.request("GET", target.url("/bytes/10?seed=1", name)).data == content(10)
+        assert http.request("GET", target.url("/bytes/10?seed=1", name)).data == seeded_bytes(10)
         assert far.asked == [(name, target.port)]
 
     def test_options_of_sockets(self, far: Elsewhere, target: HttpTarget) -> None:
@@ -95,7 +85,7 @@ class TestRequests:
 class TestPools:
     def test_a_connection_is_kept(self, http: PoolManager, far: Elsewhere, target: HttpTarget) -> None:
         for size in (100_000, 0, 10):
-            assert http.request("GET", target.url(f"/bytes/{size}?seed=1")).data == content(size)
+            assert http.request("GET", target.url(f"/bytes/{size}?seed=1")).data == seeded_bytes(size)
         assert len(far.asked) == 1
 
     def test_one_that_the_server_closed_is_replaced(
@@ -103,10 +93,10 @@ class TestPools:
     ) -> None:
         http.request("GET", target.url("/bytes/10"))
         assert http.request("HEAD", target.url()).status == 501  # said with `Connection: close`
-        assert http.request("GET", target.url("/bytes/10?seed=1")).data == content(10)
+        assert http.request("GET", target.url("/bytes/10?seed=1")).data == seeded_bytes(10)
         assert len(far.asked) == 2
 
-    def test_each_tunnel_has_its_own(self, client: Way, target: HttpTarget) -> None:
+    def test_each_tunnel_has_its_own(self, client: Client, target: HttpTarget) -> None:
         ways = Elsewhere(client), Elsewhere(client)
         for way in ways:
             with PoolManager(way) as http:
@@ -120,7 +110,7 @@ class TestTls:
         with HttpTarget(tls=files.serving()) as target:
             for name in ("target.example", "target.example."):
                 answer = http.request("GET", target.url("/bytes/300000?seed=1", name))
-                assert answer.data == content(300_000)
+                assert answer.data == seeded_bytes(300_000)
 
     def test_another_name(self, http: PoolManager, files: Files) -> None:
         http.connection_pool_kw["ca_certs"] = str(files.ca)
@@ -187,7 +177,7 @@ class TestLent:
                 PoolManager(Lent(server, token), timeout=PATIENCE) as http,
             ):
                 provider.wait_ready(PATIENCE)
-                assert http.request("GET", target.url("/bytes/1000?seed=1")).data == content(1000)
+                assert http.request("GET", target.url("/bytes/1000?seed=1")).data == seeded_bytes(1000)
                 assert provider.stats().connections == 1
 
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
 import gevent
 from gevent._hub_local import get_hub_if_exists
 
 from linksocks.embed import Home
-
-PATIENCE = 20.0
-"""Seconds for one step of a test: a hang is the failure that calls have."""
+from tests.support.processes import PATIENCE
+from tests.support.threads import in_thread
 
 _T = TypeVar("_T")
 
@@ -23,25 +20,6 @@ class Caller(Protocol):
     """Has `home` call `run`."""
 
     def __call__(self, home: Home, run: Callable[..., _T], *args: Any, timeout: float | None) -> _T: ...
-
-
-def in_thread(run: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
-    """In a new thread, which has no hub before, nor after."""
-    return start(run, *args, **kwargs).result(PATIENCE)
-
-
-def start(run: Callable[..., _T], *args: Any, **kwargs: Any) -> Future[_T]:
-    """The same without waiting."""
-    future: Future[_T] = Future()
-
-    def work() -> None:
-        try:
-            future.set_result(run(*args, **kwargs))
-        except BaseException as error:  # noqa: BLE001 - crosses
-            future.set_exception(error)
-
-    threading.Thread(target=work, daemon=True).start()
-    return future
 
 
 def thread(home: Home, run: Callable[..., _T], *args: Any, timeout: float | None) -> _T:

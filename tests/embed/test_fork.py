@@ -99,8 +99,7 @@ before = fds()
 
 def forks(text: str, *, patched: bool = False) -> list[str]:
     """What such a program printed."""
-    indent = text[: len(text) - len(text.lstrip())].strip("\n")
-    return outcome("".join(f"{indent}{line}\n" for line in _TUNNEL.splitlines()) + text, patched=patched)
+    return outcome(_TUNNEL, text, patched=patched)
 
 
 _ADVICE = "this tunnel runs in process PARENT, and CHILD is a fork of that: make another one here"

@@ -12,9 +12,10 @@ import pytest
 from linksocks.embed import Home, enter
 from linksocks.errors import ClosedError
 from tests.embed import callers
-from tests.embed.callers import PATIENCE
 from tests.embed.programs import outcome, program
 from tests.support.leaks import open_fds
+from tests.support.processes import PATIENCE
+from tests.support.threads import in_thread, start
 
 
 def test_all_share_one_thread(home: Home):
@@ -45,7 +46,7 @@ def test_the_last_one_ends_calls_that_go_on():
         finally:
             killed.set()
 
-    waiting = callers.start(home.call, run, timeout=None)
+    waiting = start(home.call, run, timeout=None)
     callers.thread(home, gevent.sleep, 0.01, timeout=PATIENCE)
     home.leave()
     with pytest.raises(ClosedError):
@@ -80,10 +81,10 @@ def test_fifty_times_leave_nothing():
         home.call(gevent.sleep, 0.0001, timeout=PATIENCE)
         home.leave()
 
-    callers.in_thread(once)
+    in_thread(once)
     fds = open_fds()
     for _ in range(50):
-        callers.in_thread(once)
+        in_thread(once)
     assert open_fds() == fds
     deadline = time.monotonic() + 5
     while sum(1 for thing in threading.enumerate() if thing.name == "linksocks"):
@@ -120,7 +121,7 @@ def test_many_come_and_go_at_once():
             home.leave()
         return done
 
-    futures = [callers.start(main) for _ in range(8)]
+    futures = [start(main) for _ in range(8)]
     assert [future.result(PATIENCE) for future in futures] == [30] * 8
 
 

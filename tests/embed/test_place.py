@@ -17,7 +17,9 @@ import pytest
 from linksocks.embed import Home
 from linksocks.errors import AuthError, Cause, DeadlineError, LinkClosed, LinkSocksError, TargetError
 from tests.embed import callers
-from tests.embed.callers import ALL, PATIENCE, STRANGERS, Caller
+from tests.embed.callers import ALL, STRANGERS, Caller
+from tests.support.processes import PATIENCE
+from tests.support.threads import in_thread, start
 
 _word: ContextVar[str] = ContextVar("word", default="")
 
@@ -155,13 +157,13 @@ def test_the_context_of_the_caller_is_copied(home: Home, caller: Caller):
 
     expected = ("the caller's", "the caller's")
     if caller is callers.task:
-        assert callers.in_thread(asyncio.run, async_work()) == expected
+        assert in_thread(asyncio.run, async_work()) == expected
     elif caller is callers.guest:
-        assert callers.in_thread(home.call, work, timeout=PATIENCE) == expected
+        assert in_thread(home.call, work, timeout=PATIENCE) == expected
     elif caller is callers.greenlet:
-        assert callers.in_thread(lambda: in_hub(work)) == expected
+        assert in_thread(lambda: in_hub(work)) == expected
     else:
-        assert callers.in_thread(work) == expected
+        assert in_thread(work) == expected
 
 
 def in_hub(work):
@@ -179,7 +181,7 @@ def test_a_greenlet_that_is_killed_kills(home: Home):
                 gevent.sleep(0.001)
             caller.kill()
 
-    callers.in_thread(main)
+    in_thread(main)
     assert [work.said(), work.said()] == ["begun", "ended"]
 
 
@@ -191,7 +193,7 @@ def test_a_greenlets_own_timeout_kills(home: Home):
             home.call(work.run, timeout=PATIENCE)
 
     with pytest.raises(gevent.Timeout):
-        callers.in_thread(main)
+        in_thread(main)
     assert [work.said(), work.said()] == ["begun", "ended"]
 
 
@@ -205,7 +207,7 @@ def test_others_in_the_callers_hub_go_on(home: Home):
             other.join()
         return said
 
-    assert callers.in_thread(main) == ["other", "caller"]
+    assert in_thread(main) == ["other", "caller"]
 
 
 def test_a_task_that_is_cancelled_kills(home: Home):
@@ -219,7 +221,7 @@ def test_a_task_that_is_cancelled_kills(home: Home):
         with pytest.raises(asyncio.CancelledError):
             await caller
 
-    callers.in_thread(asyncio.run, main())
+    in_thread(asyncio.run, main())
     assert [work.said(), work.said()] == ["begun", "ended"]
 
 
@@ -231,11 +233,12 @@ def test_a_result_that_a_cancelled_task_does_not_take_is_dropped(home: Home):
         await asyncio.sleep(0)  # it has called
         home.call(gevent.sleep, 0.01, timeout=PATIENCE)  # holds up this loop, until the result has come
         caller.cancel()
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(asyncio.CancelledError) as caught:
             await caller
         assert work.said() == "dropped"
+        del caught  # which has held it no longer
 
-    callers.in_thread(asyncio.run, main())
+    in_thread(asyncio.run, main())
 
 
 def test_a_task_whose_loop_has_ended_hurts_nobody(home: Home, caplog):
@@ -264,7 +267,7 @@ def test_many_loops_at_once(home: Home):
         )
         return sum(results)
 
-    futures = [callers.start(lambda: asyncio.run(main())) for _ in range(5)]
+    futures = [start(lambda: asyncio.run(main())) for _ in range(5)]
     assert [future.result(PATIENCE) for future in futures] == [190] * 5
 
 
@@ -275,7 +278,7 @@ def test_fifty_threads_at_once(home: Home):
         ready.wait(PATIENCE)
         return [home.call(lambda n: (gevent.sleep(0), n)[1], number * n, timeout=PATIENCE) for n in range(20)]
 
-    futures = [callers.start(main, number) for number in range(50)]
+    futures = [start(main, number) for number in range(50)]
     for number, future in enumerate(futures):
         assert future.result(PATIENCE) == [number * n for n in range(20)]
 

@@ -21,6 +21,7 @@ from tests.support.targets import (
     GreetingTarget,
     HttpTarget,
     refusing_port,
+    seeded_bytes,
     seeded_chunks,
     seeded_sha256,
     unanswered_port,
@@ -84,7 +85,7 @@ def many_connections(path: Path) -> None:
             session.sock = conn
             for seed in range(worker * 5, worker * 5 + 5):
                 session.request("GET", f"/bytes/300?seed={seed}")
-                right += session.getresponse().read() == b"".join(seeded_chunks(300, seed))
+                right += session.getresponse().read() == seeded_bytes(300, seed)
         return right
 
     with ThreadPoolExecutor(20) as workers:
@@ -115,7 +116,7 @@ def answer_that_ends(path: Path) -> None:
         conn.sendall(b"GET /bytes/1000000?seed=3 HTTP/1.0\r\n\r\n")
         while answer.readline().strip():
             pass
-        assert answer.read(1_000_000) == b"".join(seeded_chunks(1_000_000, 3))
+        assert answer.read(1_000_000) == seeded_bytes(1_000_000, 3)
 
 
 def half_close(path: Path) -> None:
@@ -126,7 +127,7 @@ def half_close(path: Path) -> None:
         with conn.makefile("rb") as answer:
             while answer.readline().strip():
                 pass
-            assert answer.read(1000) == b"".join(seeded_chunks(1000, 4))
+            assert answer.read(1000) == seeded_bytes(1000, 4)
 
 
 def refused_target(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import time
 import uuid
@@ -24,6 +25,7 @@ from linksocks import (
     ListenError,
     PartnersChanged,
     Server,
+    TargetError,
 )
 from tests.library.conftest import url_of
 from tests.support.socks import connect
@@ -94,8 +96,10 @@ def test_without_reconnect_any_failure_is_said_at_once() -> None:
     with refusing_port() as port, Client("token", ws_url=f"ws://127.0.0.1:{port}", socks_port=0) as client:
         with pytest.raises(LinkError, match="refused"):
             client.wait_ready()
-        with pytest.raises(LinkError, match="refused"):
+        with pytest.raises(TargetError, match="refused") as caught:
             client.create_connection(("127.0.0.1", 80))
+        assert caught.value.errno == errno.ENETUNREACH
+        assert isinstance(caught.value.__cause__, LinkError)
         with pytest.raises(LinkError, match="refused"):
             client.proxies  # noqa: B018
 
@@ -119,8 +123,9 @@ def test_wait_ready_begins_anew_where_the_client_has_ended(echo: EchoTarget) -> 
         port = client.socks_port
         events = client.events()
     assert isinstance(next(events), LinkDown)
-    with pytest.raises((LinkClosed, LinkError)):
+    with pytest.raises(TargetError) as caught:
         until_ended(client)
+    assert isinstance(caught.value.__cause__, (LinkClosed, LinkError))
     assert client.is_connected is False
     with Server(ws_host="127.0.0.1", ws_port=ws_port) as second:
         second.add_forward_token("token")

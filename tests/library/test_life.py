@@ -17,31 +17,11 @@ import pytest
 from linksocks import AuthError, Client, ClosedError, DeadlineError, Server
 from tests.library.conftest import url_of
 from tests.support.targets import EchoTarget, mute_port, refusing_port, unanswered_port
+from tests.support.threads import start
 
 pytestmark = pytest.mark.usefixtures("clean")
 
 PATIENCE = 10.0
-
-
-def in_thread(run: Callable[[], object]) -> Callable[[], BaseException | None]:
-    """Begins it, and gives a function that waits for its end and returns what it raised."""
-    raised: list[BaseException] = []
-
-    def guarded() -> None:
-        try:
-            run()
-        except BaseException as error:  # noqa: BLE001 - the caller's
-            raised.append(error)
-
-    thread = threading.Thread(target=guarded)
-    thread.start()
-
-    def outcome() -> BaseException | None:
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
-        return raised[0] if raised else None
-
-    return outcome
 
 
 def hub_threads() -> int:
@@ -99,8 +79,8 @@ def test_many_threads_begin_one_at_once(echo: EchoTarget) -> None:
             sock.sendall(b"x")
             assert sock.recv(1) == b"x"
 
-    outcomes = [in_thread(visit) for _ in range(50)]
-    assert [outcome() for outcome in outcomes] == [None] * 50
+    visits = [start(visit) for _ in range(50)]
+    assert [each.exception(PATIENCE) for each in visits] == [None] * 50
     assert server.get_client_count() == 1
     client.close()
     server.close()
@@ -149,8 +129,8 @@ def test_close_is_the_same_the_second_time_and_before_the_first_call() -> None:
 
 
 def test_twenty_threads_close_one_at_once(client: Client) -> None:
-    outcomes = [in_thread(client.close) for _ in range(20)]
-    assert [outcome() for outcome in outcomes] == [None] * 20
+    closes = [start(client.close) for _ in range(20)]
+    assert [each.exception(PATIENCE) for each in closes] == [None] * 20
 
 
 def test_ports_are_free_when_close_has_returned() -> None:
@@ -174,20 +154,20 @@ def test_close_ends_the_waits_of_other_threads(call: str) -> None:
             "create_connection": lambda: client.create_connection(("127.0.0.1", 9)),
             "proxies": lambda: client.proxies,
         }
-        outcome = in_thread(calls[call])
+        outcome = start(calls[call])
         while not client.socks_port:
             time.sleep(0.001)  # until it has begun
         client.close()
-        assert isinstance(outcome(), ClosedError)
+        assert isinstance(outcome.exception(PATIENCE), ClosedError)
 
 
 def test_close_does_not_give_its_grace_to_those_who_wait(client: Client) -> None:
     with unanswered_port() as port:
-        outcome = in_thread(lambda: client.create_connection(("127.0.0.1", port)))
+        outcome = start(lambda: client.create_connection(("127.0.0.1", port)))
         while client.stats().connections == 0:
             time.sleep(0.001)  # until it has asked
         client.close(grace=60)
-        assert isinstance(outcome(), ClosedError)
+        assert isinstance(outcome.exception(PATIENCE), ClosedError)
 
 
 def test_close_at_any_moment_of_a_login_leaves_nothing(server: Server) -> None:
@@ -202,11 +182,11 @@ def test_close_at_any_moment_of_a_login_leaves_nothing(server: Server) -> None:
 def test_a_grace_lets_connections_end_by_themselves(server: Server, echo: EchoTarget) -> None:
     client = Client(server.add_forward_token(), ws_url=url_of(server), socks=False)
     sock = client.create_connection((echo.host, echo.port), PATIENCE)
-    outcome = in_thread(lambda: client.close(grace="30s"))
+    outcome = start(lambda: client.close(grace="30s"))
     sock.sendall(b"still here")
     assert sock.recv(10, socket.MSG_WAITALL) == b"still here"
     sock.close()
-    assert outcome() is None
+    assert outcome.exception(PATIENCE) is None
 
 
 def test_without_grace_connections_end_at_once(server: Server, echo: EchoTarget) -> None:

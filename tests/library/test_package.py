@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import importlib.resources
 import inspect
-import subprocess
-import sys
 
 import pytest
 
 import linksocks
 from linksocks import errors
-
-
-def python(program: str) -> str:
-    """What a program prints; it must say nothing else."""
-    run = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
-    )
-    assert not run.stderr
-    return run.stdout.strip()
+from tests.support.programs import outcome
 
 
 def test_dir_and_star_are_what_is_public() -> None:
@@ -50,13 +40,13 @@ def test_other_names_are_none() -> None:
 
 def test_it_costs_no_gevent_until_it_is_used() -> None:
     program = "import sys, linksocks; print(there := 'gevent' in sys.modules)"
-    assert python(program) == "False"
-    assert python(program.replace("; print", "; linksocks.Server; print")) == "True"
+    assert outcome(program) == ["False"]
+    assert outcome(program.replace("; print", "; linksocks.Server; print")) == ["True"]
 
 
 def test_a_program_without_logging_hears_nothing() -> None:
     program = "import logging, linksocks; logging.getLogger('linksocks.server').warning('a stranger')"
-    assert python(program) == ""
+    assert outcome(program) == []
 
 
 def test_types_are_shipped() -> None:

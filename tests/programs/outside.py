@@ -21,7 +21,7 @@ sys.path.append(str(Path(__file__).parents[2]))
 from tests.support.associations import Association
 from tests.support.ports import free_port
 from tests.support.socks import SocksRefused, connect
-from tests.support.targets import EchoTarget, refusing_port, seeded_chunks
+from tests.support.targets import EchoTarget, refusing_port, seeded_bytes
 from tests.support.targets import HttpTarget as Website
 
 __all__ = [
@@ -56,7 +56,7 @@ def fetch(
     with contextlib.closing(web):
         web.request("GET", f"/bytes/{size}?seed={size}")
         page = web.getresponse().read()
-    assert page == b"".join(seeded_chunks(size, size)), f"{len(page)} bytes of {size}, or wrong ones"
+    assert page == seeded_bytes(size, size), f"{len(page)} bytes of {size}, or wrong ones"
     return size
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
-from linksocks.tunnel.ends import passage
+from linksocks.tunnel.ends import outbound
 from linksocks.wire import messages as m
 from tests.support import socks
 from tests.support.roles import TOKEN, by_hand, running, server_role
@@ -28,7 +28,7 @@ A = b"a" * 16
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerRole]:
     """It has no patience, nor has it with a provider's dial."""
-    monkeypatch.setattr(passage, "_WAY", 0.0)
+    monkeypatch.setattr(outbound, "_WAY", 0.0)
     role = server_role(connect_timeout=0.05)
     role.add(TokenSpec(Kind.REVERSE, REVERSE))
     role.add(TokenSpec(Kind.CONNECTOR, CONNECTOR, reverse_token=REVERSE))

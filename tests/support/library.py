@@ -1,36 +1,39 @@
-"""The library as a program uses it, server and client in the test's own process, without a hub in its thread."""
+"""The library as a program uses it, server and client in the test's own process, without a hub in its thread.
+
+Fixtures for a conftest to import: the tests of a file share a tunnel; none of them, and not the tunnel either, leaves
+a descriptor open.
+"""
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import trustme
 
 from linksocks import Client, Server
-from linksocks.contrib.urllib3 import Way
+from tests.support.certificates import Files
+from tests.support.leaks import descriptors_closed
 
 
-@contextmanager
-def joined() -> Iterator[Client]:
-    """A client with a link to a server, and without a SOCKS port."""
-    with Server(ws_host="127.0.0.1", ws_port=0) as server:
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    """One with a link to a server, and without a SOCKS port."""
+    with descriptors_closed(), Server(ws_host="127.0.0.1", ws_port=0) as server:
         url = f"ws://127.0.0.1:{server.ws_port}"
         with Client(server.add_forward_token(), ws_url=url, socks=False) as client:
             client.wait_ready(10)
             yield client
 
 
-class Elsewhere:
-    """The client, with a far end where every name is this machine's; `asked` tells what it was asked for, `timeout`
-    in what time the last time."""
+@pytest.fixture(autouse=True)
+def leaves_nothing(client: Client) -> Iterator[None]:
+    with descriptors_closed():
+        yield
 
-    def __init__(self, client: Way) -> None:
-        self._client = client
-        self.asked: list[tuple[str, int]] = []
-        self.timeout: float | None = None
 
-    def create_connection(self, address: tuple[str, int], timeout: float | None = None) -> socket.socket:
-        host, port = address
-        self.asked.append((host, port))
-        self.timeout = timeout
-        return self._client.create_connection(("127.0.0.1" if ":" not in host else host, port), timeout)
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    """For a target that is `target.example`."""
+    return Files(tmp_path, trustme.CA(), "target.example")

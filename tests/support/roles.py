@@ -65,6 +65,7 @@ def uplink(port: int, **settings: Any) -> Uplink:
         "reconnect": True,
         "retry_auth": False,
         "buffer_size": BUFFER,
+        "reconnect_delay": 0.01,
     }
     return Uplink(**defaults | settings)
 

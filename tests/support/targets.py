@@ -39,6 +39,11 @@ def seeded_chunks(size: int, seed: int) -> Iterator[bytes]:
         yield source.randbytes(_CHUNK)[: size - start]
 
 
+def seeded_bytes(size: int, seed: int = 1) -> bytes:
+    """The same as one."""
+    return b"".join(seeded_chunks(size, seed))
+
+
 def seeded_sha256(size: int, seed: int) -> str:
     """The SHA-256, in hex, of what `HttpTarget` serves at /bytes/`size`?seed=`seed`."""
     digest = hashlib.sha256()

@@ -16,8 +16,7 @@ from linksocks.net.sockets import shown
 from linksocks.server.api.answers import answer, failure
 from linksocks.server.api.controls import Controls
 from linksocks.server.clients import Client
-from linksocks.tunnel.channels.datagrams import DatagramChannel
-from linksocks.tunnel.channels.idle import AnyChannel
+from linksocks.tunnel.channels.datagrams import AnyChannel, DatagramChannel
 from linksocks.wire.frames import CloseCode
 
 MAX_CHANNELS: Final = 1000

@@ -24,12 +24,13 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from enum import Enum
-from typing import Final, Generic, Protocol, TypeVar, cast
+from typing import Final, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from linksocks.errors import DialError
 from linksocks.net.out.drops import Drops
 from linksocks.net.ws.writer import Source
 from linksocks.tunnel.channels.asking import Asking, refusal
+from linksocks.tunnel.channels.channel import Channel
 from linksocks.tunnel.channels.limits import Account
 from linksocks.tunnel.channels.rate import Throttle
 from linksocks.tunnel.channels.terms import Terms
@@ -289,6 +290,10 @@ class DatagramChannel:
             self._asking.give(ConnectResponse(False, self.id, reason))
         self.drops.sum_up()
         self._carrier.forget(self)
+
+
+AnyChannel: TypeAlias = Channel | DatagramChannel
+"""What a link carries."""
 
 
 def join(one: DatagramChannel, other: DatagramChannel, gated: Onward | None = None) -> None:

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, TypeAlias
+from typing import Final
 
-from linksocks.tunnel.channels.channel import Channel
-from linksocks.tunnel.channels.datagrams import DatagramChannel
-from linksocks.tunnel.channels.limits import ASSOCIATION_IDLE, CHANNEL_IDLE, HALF_ENDED_IDLE
+from linksocks.tunnel.channels.datagrams import AnyChannel, DatagramChannel
+from linksocks.tunnel.channels.limits import ASSOCIATION_IDLE, HALF_ENDED_IDLE
 from linksocks.wire.messages import ChannelId
 
 _LOOK: Final = 60.0
 """Seconds between two looks, at most."""
 
-AnyChannel: TypeAlias = Channel | DatagramChannel
-
 
 class Idle:
-    """`limit`: seconds without a byte that any channel may have; 0 is CHANNEL_IDLE."""
+    """`limit`: seconds without a byte that any channel may have; some have less."""
 
     def __init__(self, limit: float) -> None:
-        self._limit = limit or CHANNEL_IDLE
+        self._limit = limit
         self.pause = min(_LOOK, self._limit / 2)
         """Seconds until the next look."""
         self._seen: dict[ChannelId, tuple[tuple[int, ...], float]] = {}  # activity, and seconds without any
@@ -34,12 +31,11 @@ class Idle:
             known, idle = before.get(channel.id, (None, 0.0))
             idle = idle + self.pause if activity == known else 0.0
             self._seen[channel.id] = activity, idle
-            if idle >= min(_patience(channel), self._limit):
+            if idle >= self._patience(channel):
                 overdue.append(channel)
         return overdue
 
-
-def _patience(channel: AnyChannel) -> float:
-    if isinstance(channel, DatagramChannel):
-        return ASSOCIATION_IDLE
-    return HALF_ENDED_IDLE if channel.half_ended else CHANNEL_IDLE
+    def _patience(self, channel: AnyChannel) -> float:
+        if isinstance(channel, DatagramChannel):
+            return min(ASSOCIATION_IDLE, self._limit)
+        return min(HALF_ENDED_IDLE, self._limit) if channel.half_ended else self._limit

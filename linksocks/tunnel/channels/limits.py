@@ -100,8 +100,8 @@ class Account:
     def change(self, limits: Limits, shared: Rates | None) -> None:
         """These hold for new channels from now on. What is open stays, and has the rates that it began with."""
         self.max_channels = limits.channels or 0
-        self.idle = limits.idle or 0.0
-        """Seconds, or 0 where nobody has said."""
+        self.idle = limits.idle or CHANNEL_IDLE
+        """Seconds."""
         self._shared = shared
         self._channel_rate = limits.channel_rate or 0
 

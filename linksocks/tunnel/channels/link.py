@@ -22,8 +22,8 @@ from linksocks.net.ws.websocket import WebSocket
 from linksocks.net.ws.writer import Source
 from linksocks.tunnel.channels import heap
 from linksocks.tunnel.channels.channel import Channel
-from linksocks.tunnel.channels.datagrams import DatagramChannel
-from linksocks.tunnel.channels.idle import AnyChannel, Idle
+from linksocks.tunnel.channels.datagrams import AnyChannel, DatagramChannel
+from linksocks.tunnel.channels.idle import Idle
 from linksocks.tunnel.channels.limits import Account
 from linksocks.tunnel.channels.patience import LinkPatience
 from linksocks.tunnel.channels.terms import Terms

@@ -57,9 +57,9 @@ class Busy:
         """The running greenlet, which is busy, runs `relay`."""
         self._relays[_current()] = relay
 
-    def drain(self, grace: float, delivery: float = DELIVERY) -> None:
+    def drain(self, grace: float) -> None:
         """Waits until all have ended, or as long as the table above says. Those that are left go on."""
-        deadline = time.monotonic() + max(grace, delivery)
+        deadline = time.monotonic() + max(grace, DELIVERY)
         gevent.joinall(list(self._relays), timeout=grace)
         # Idle is who was so at two looks: between two parts of a stream a socket looks idle for a moment.
         before, now = set[Greenlet](), self._hurried()

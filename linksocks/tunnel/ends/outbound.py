@@ -21,7 +21,7 @@ from linksocks.tunnel.channels.channel import Channel
 from linksocks.tunnel.channels.datagrams import DatagramChannel
 from linksocks.tunnel.channels.limits import MAX_RELAYS
 from linksocks.tunnel.channels.tally import Dials
-from linksocks.tunnel.ends.busy import DELIVERY, Busy
+from linksocks.tunnel.ends.busy import Busy
 from linksocks.tunnel.ends.relay import Relay
 from linksocks.tunnel.gate import Gate
 from linksocks.wire.mask import Buffer
@@ -30,7 +30,15 @@ from linksocks.wire.messages import Connect
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds for a dial with its look-up, where nobody says otherwise (PROTOCOL section 3.2)."""
 
+_WAY: Final = 5.0
+"""Seconds for a request's way to the side that dials and its answer's way back, beside the dial."""
+
 log = logging.getLogger(__name__)
+
+
+def answer_timeout(connect_timeout: float) -> float:
+    """Seconds for an answer where the side that dials has that many for it (PROTOCOL section 3.2)."""
+    return connect_timeout + _WAY
 
 
 class Outbound:
@@ -141,13 +149,13 @@ class Outbound:
             datagrams.close()
             channel.end("the association was stopped")
 
-    def drain(self, grace: float, delivery: float = DELIVERY) -> None:
+    def drain(self, grace: float) -> None:
         """Refuses new channels, and gives streams time for their last byte: see Busy.
 
         Associations have none: they go on until `stop`.
         """
         self._draining = True
-        self._relays.drain(grace, delivery)
+        self._relays.drain(grace)
 
     def stop(self) -> None:
         """Ends all relays and associations; their channels break."""

@@ -6,22 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
 
 from linksocks.errors import Cause, DialError, NoLinkError
 from linksocks.tunnel.channels.channel import Channel
 from linksocks.tunnel.channels.link import Link
-from linksocks.tunnel.ends.busy import DELIVERY, Busy
-from linksocks.tunnel.ends.outbound import CONNECT_TIMEOUT
+from linksocks.tunnel.ends.busy import Busy
+from linksocks.tunnel.ends.outbound import CONNECT_TIMEOUT, answer_timeout
 from linksocks.tunnel.gate import Gate
-
-_WAY: Final = 5.0
-"""Seconds for a request's way to the other end and its answer's way back, beside the dial."""
-
-
-def answer_timeout(connect_timeout: float) -> float:
-    """Seconds for an answer where the other end has that many for its dial (PROTOCOL section 3.2)."""
-    return connect_timeout + _WAY
 
 
 class Passage:
@@ -63,11 +54,11 @@ class Passage:
         with self.busy.working():
             yield channel
 
-    def drain(self, grace: float, delivery: float = DELIVERY) -> None:
+    def drain(self, grace: float) -> None:
         """Opens no channels any more, and gives those that there are time: see Busy. Associations have no last byte:
         nobody waits for them."""
         self._draining = True
-        self.busy.drain(grace, delivery)
+        self.busy.drain(grace)
 
     def stop(self) -> None:
         """Ends all streams."""

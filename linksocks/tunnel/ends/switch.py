@@ -49,8 +49,7 @@ from linksocks.tunnel.channels.limits import MAX_RELAYS
 from linksocks.tunnel.channels.link import Link
 from linksocks.tunnel.ends.backlog import Backlog
 from linksocks.tunnel.ends.busy import DELIVERY
-from linksocks.tunnel.ends.outbound import CONNECT_TIMEOUT
-from linksocks.tunnel.ends.passage import answer_timeout
+from linksocks.tunnel.ends.outbound import CONNECT_TIMEOUT, answer_timeout
 from linksocks.tunnel.ends.relay import STALLED, UNANSWERED
 from linksocks.tunnel.gate import Gate
 from linksocks.wire.mask import Buffer
@@ -135,13 +134,13 @@ class Switch:
         if not self._pairs:
             self._empty.set()
 
-    def drain(self, grace: float, delivery: float = DELIVERY) -> None:
+    def drain(self, grace: float) -> None:
         """Refuses new channels, and gives pairs time for their last byte: as Busy gives it to relays.
 
         Associations have none: they go on until `stop`.
         """
         self._draining = True
-        deadline = time.monotonic() + max(grace, delivery)
+        deadline = time.monotonic() + max(grace, DELIVERY)
         self._empty.wait(grace)
         while (leaving := [pair.gone for pair in self._pairs if pair.leaving]) and (left := until(deadline)):
             gevent.wait(leaving, left)

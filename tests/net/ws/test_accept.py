@@ -6,8 +6,7 @@ import contextlib
 import os
 import random
 import subprocess
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import gevent
 import pytest
@@ -18,6 +17,7 @@ from websockets.sync.client import connect as websockets_connect
 from linksocks.net.ws import accept as module
 from linksocks.wire.extensions import Extensions
 from tests.support.rawsocket import ACCEPT, BINARY, KEY, UPGRADE, RawPeer, frame, read_head
+from tests.support.threads import beside_hub
 from tests.support.upgrades import Echo
 
 HASH = "0123456789abcdef" * 4
@@ -66,14 +66,9 @@ def server(caplog, capfd) -> Iterator[Server]:
     assert HASH not in said
 
 
-def in_thread(call: Callable[..., Any], *args: Any) -> Any:
-    """The call's result; the hub runs meanwhile."""
-    return gevent.get_hub().threadpool.apply(call, args)
-
-
 def curl(*args: str) -> tuple[str, str]:
     """Status and body as the real curl sees them."""
-    done = in_thread(
+    done = beside_hub(
         lambda: subprocess.run(
             ["curl", "-sS", "--noproxy", "*", "-m", "10", "-w", "\n%{http_code}", *args],
             capture_output=True,
@@ -261,7 +256,7 @@ def test_websockets_as_client(server):
             client.ping().wait(5)
             return client.recv(5)
 
-    assert in_thread(talk) == b"x" * 5000
+    assert beside_hub(talk) == b"x" * 5000
 
 
 def test_websocket_client_as_client(server):
@@ -275,7 +270,7 @@ def test_websocket_client_as_client(server):
         finally:
             client.close()
 
-    assert in_thread(talk) == b"x" * 5000
+    assert beside_hub(talk) == b"x" * 5000
 
 
 # Deadlines

@@ -8,6 +8,7 @@ import pytest
 
 from linksocks.errors import DialError, LinkClosed
 from linksocks.tunnel.channels import idle as idles
+from linksocks.tunnel.channels import limits
 from linksocks.tunnel.channels.channel import Channel
 from linksocks.tunnel.channels.datagrams import DatagramChannel
 from linksocks.wire import messages as m
@@ -258,7 +259,7 @@ def _flood(channel: Channel) -> None:
 class TestIdleChannels:
     def test_an_idle_channel_is_closed_and_a_busy_one_is_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(idles, "_LOOK", 0.02)
-        monkeypatch.setattr(idles, "CHANNEL_IDLE", 0.05)
+        monkeypatch.setattr(limits, "CHANNEL_IDLE", 0.05)
         with Peer("ours", client=False) as peer:
             _, idle_sink = connected(peer)
             busy, busy_sink = connected(peer)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -152,43 +151,55 @@ class TestCut:
 
     @both_kinds
     @both_ways
-    def test_what_does_not_arrive_in_time_is_a_reset(self, kind: str, way: str) -> None:
+    def test_what_does_not_arrive_in_time_is_a_reset(
+        self, kind: str, way: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "DELIVERY", 0.1)
         with Target() as target, Tunnel(kind) as tunnel, joined(way, tunnel, target) as (app, conn):
             flood = gevent.spawn(said, app, 8 * MANY)  # more than anybody holds
             flood.join(0.1)
             assert not flood.ready()
-            tunnel.passage.drain(0, delivery=0.1)
+            tunnel.passage.drain(0)
             tunnel.passage.stop()
             with pytest.raises(OSError, match=r"reset|pipe"):
                 flood.get()
             assert not read_to_end(conn)[1]
 
-    def test_the_deadline_is_for_all_of_them(self) -> None:
+    def test_the_deadline_is_for_all_of_them(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        deadlines = []
+
+        def until(deadline: float) -> float:
+            deadlines.append(deadline)
+            return 0.001 if len(deadlines) < 10 else 0.0
+
+        monkeypatch.setattr(module, "until", until)
         with Target() as target, Tunnel() as tunnel, ExitStack() as stack:
             for _ in range(5):
                 app, _ = stack.enter_context(joined("by a port", tunnel, target))
                 app.shutdown(socket.SHUT_WR)
-            began = time.monotonic()
-            tunnel.passage.drain(0, delivery=0.2)
-            assert time.monotonic() - began < 5 * 0.2
+            tunnel.passage.drain(0)
+            assert len(deadlines) == 10
+            assert len(set(deadlines)) == 1
             tunnel.passage.stop()
 
 
 def test_a_closed_stream_that_has_arrived_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """The application has all of it, and need not be quick to close; that it got all stays true."""
     monkeypatch.setattr(relays, "LINGER", 3600)
+    monkeypatch.setattr(module, "DELIVERY", 3600)
     with Target() as target, Tunnel("foreign") as tunnel, joined("by a port", tunnel, target) as (app, conn):
         said(conn, 1000)
         assert socks.read_exactly(app, 999) == bytes(999)
         while tunnel.client.channels:
             gevent.sleep(0)
-        tunnel.passage.drain(0, delivery=3600)
+        tunnel.passage.drain(0)
         tunnel.passage.stop()
         assert read_to_end(app) == (b"\0", True)
 
 
 def test_a_closed_stream_that_the_system_has_arrives_without_us(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relays, "LINGER", 3600)
+    monkeypatch.setattr(module, "DELIVERY", 0.05)
     size = 100_000  # less than our buffer, more than the application's
     with Target() as target, Tunnel("foreign") as tunnel, listening(lambda: tunnel.client) as inbound:
         app = application(inbound.port, target.port, receive_buffer=4096)
@@ -197,7 +208,7 @@ def test_a_closed_stream_that_the_system_has_arrives_without_us(monkeypatch: pyt
             gevent.sleep(0)
         passage = inbound._passage
         (relay,) = passage.busy._relays.values()
-        passage.drain(0, delivery=0.05)
+        passage.drain(0)
         assert relay
         assert relay.leaving
         passage.stop()
@@ -207,7 +218,7 @@ def test_a_closed_stream_that_the_system_has_arrives_without_us(monkeypatch: pyt
 class TestGrace:
     def test_an_idle_connection_has_it(self) -> None:
         with Target() as target, Tunnel() as tunnel, joined("by a port", tunnel, target) as (app, conn):
-            draining = gevent.spawn(tunnel.passage.drain, PATIENCE, 0)
+            draining = gevent.spawn(tunnel.passage.drain, PATIENCE)
             gevent.idle()
             conn.sendall(b"still here")
             assert socks.read_exactly(app, 10) == b"still here"
@@ -220,7 +231,7 @@ class TestGrace:
         with Target() as target, Tunnel() as tunnel, joined("by a port", tunnel, target) as (app, conn):
             app.sendall(b"request")
             app.shutdown(socket.SHUT_WR)
-            draining = gevent.spawn(tunnel.passage.drain, 0.01, PATIENCE)
+            draining = gevent.spawn(tunnel.passage.drain, 0.01)
             assert read_to_end(conn) == (b"request", True)
             draining.join(0.1)
             assert not draining.ready()
@@ -239,7 +250,7 @@ def test_a_foreign_peer_is_told_of_the_end_soon() -> None:
         socks.read_exactly(app, 2)
         assert socks.read_reply(app) == socks.SUCCEEDED
         said(app, 1000)
-        draining = gevent.spawn(inbound._passage.drain, 0, PATIENCE)
+        draining = gevent.spawn(inbound._passage.drain, 0)
         assert peer.expect_data(channel, 1000) == bytes(1000)
         assert peer.expect(m.Disconnect) == m.Disconnect(channel)
         draining.get()

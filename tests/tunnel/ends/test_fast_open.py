@@ -8,7 +8,7 @@ from gevent import socket
 
 from linksocks.errors import Cause, DialError
 from linksocks.tunnel.channels.link import Link
-from linksocks.tunnel.ends import passage as passages
+from linksocks.tunnel.ends import outbound
 from linksocks.tunnel.ends.inbound import Inbound
 from linksocks.wire import messages as m
 from tests.support import socks
@@ -93,7 +93,7 @@ def test_a_failure_resets_one_that_waits_for_room(kind: str) -> None:
 @pytest.mark.parametrize("how", ["disconnect", "reset", "lost", "silence"])
 def test_no_answer_resets(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if how == "silence":
-        monkeypatch.setattr(passages, "_WAY", 0.05 - passages.CONNECT_TIMEOUT)
+        monkeypatch.setattr(outbound, "_WAY", 0.05 - outbound.CONNECT_TIMEOUT)
     with serving(fast_open=True) as (peer, inbound):
         app, channel = connected(peer, inbound, "http")
         match how:

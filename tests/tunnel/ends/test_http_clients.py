@@ -9,15 +9,15 @@ import logging
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-import gevent
 import pytest
 
 from tests.support.applications import NO_LOGIN, curl, listening
-from tests.support.targets import HttpTarget, refusing_port, seeded_chunks, seeded_sha256
+from tests.support.targets import HttpTarget, refusing_port, seeded_bytes, seeded_sha256
+from tests.support.threads import beside_hub
 from tests.support.tunnels import KINDS, PATIENCE, Tunnel
 
 MIB = 1024 * 1024
@@ -53,19 +53,6 @@ def proxy(
         yield Proxy(inbound.port, target)
 
 
-def content(size: int, seed: int = 1) -> bytes:
-    return b"".join(seeded_chunks(size, seed))
-
-
-def in_thread(call: Callable[[], _T]) -> _T:
-    """For clients that block: the hub goes on meanwhile."""
-    pool = gevent.get_hub().threadpool
-    try:
-        return pool.apply(call)
-    finally:
-        pool.kill()
-
-
 class TestCurl:
     @both_kinds
     @pytest.mark.parametrize("way", WAYS)
@@ -81,7 +68,7 @@ class TestCurl:
         urls = [(1000, 1), (0, 2), (100_000, 3)]
         with proxy(kind) as front:
             got = curl("-v", "-x", front.address, *(front.url(*which) for which in urls))
-        assert got.stdout == b"".join(content(*which) for which in urls)
+        assert got.stdout == b"".join(seeded_bytes(*which) for which in urls)
         assert got.stderr.count(b"Re-using existing connection") == 2
 
     @both_kinds
@@ -104,7 +91,7 @@ class TestCurl:
     def test_the_right_login(self, way: str) -> None:
         with proxy(login=("us er", "p:ss")) as front:
             got = curl(way, front.address, "--proxy-user", "us er:p:ss", front.url(10))
-        assert got.stdout == content(10)
+        assert got.stdout == seeded_bytes(10)
 
     @pytest.mark.parametrize(
         "how", [[], ["--proxy-user", "user:wrong"], ["--proxy-user", "user:wrong", "--proxy-anyauth"]]
@@ -128,7 +115,7 @@ class TestCurl:
                 got = curl(
                     way, front.address, "--proxy-anyauth", "--proxy-user", "user:secret", front.url(10)
                 )
-                assert got.stdout == content(10), got.stderr
+                assert got.stdout == seeded_bytes(10), got.stderr
 
     def test_a_refused_target(self) -> None:
         with proxy() as front, refusing_port() as port:
@@ -173,9 +160,9 @@ class TestPython:
             return got
 
         with proxy(kind) as front:
-            got = in_thread(lambda: run(front))
+            got = beside_hub(lambda: run(front))
         digest = hashlib.sha256(b"body").hexdigest().encode()
-        assert got == [(200, content(1000)), (200, digest), (501, b""), (200, content(10))]
+        assert got == [(200, seeded_bytes(1000)), (200, digest), (501, b""), (200, seeded_bytes(10))]
 
     def test_http_client_through_connect(self) -> None:
         def run(front: Proxy) -> bytes:
@@ -187,7 +174,7 @@ class TestPython:
             return body
 
         with proxy() as front:
-            assert in_thread(lambda: run(front)) == content(100)
+            assert beside_hub(lambda: run(front)) == seeded_bytes(100)
 
     def test_urllib(self) -> None:
         def fetch(proxy_url: str, url: str) -> bytes:
@@ -197,8 +184,8 @@ class TestPython:
             return body
 
         with proxy(login=("user", "secret")) as front:
-            got = in_thread(lambda: fetch(f"http://user:secret@{front.address}", front.url(100_000)))
-            assert got == content(100_000)
+            got = beside_hub(lambda: fetch(f"http://user:secret@{front.address}", front.url(100_000)))
+            assert got == seeded_bytes(100_000)
             with pytest.raises(urllib.error.HTTPError, match="407") as caught:
-                in_thread(lambda: fetch(f"http://{front.address}", front.url(1)))
+                beside_hub(lambda: fetch(f"http://{front.address}", front.url(1)))
             caught.value.close()

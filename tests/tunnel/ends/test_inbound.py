@@ -7,7 +7,7 @@ from gevent import socket
 from linksocks.errors import Cause, DialError
 from linksocks.tunnel.channels.link import Link
 from linksocks.tunnel.ends import inbound as inbounds
-from linksocks.tunnel.ends import passage as passages
+from linksocks.tunnel.ends import outbound
 from linksocks.tunnel.ends.inbound import Inbound
 from linksocks.wire import messages as m
 from tests.support import socks
@@ -95,7 +95,7 @@ class TestRefusals:
             app.close()
 
     def test_no_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(passages, "_WAY", 0.05 - passages.CONNECT_TIMEOUT)
+        monkeypatch.setattr(outbound, "_WAY", 0.05 - outbound.CONNECT_TIMEOUT)
         with serving() as (peer, inbound):
             app, channel = asking(peer, inbound)
             assert socks.read_reply(app) == socks.TTL_EXPIRED

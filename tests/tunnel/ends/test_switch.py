@@ -13,7 +13,7 @@ from gevent.event import Event
 
 from linksocks.errors import Cause, DialError
 from linksocks.tunnel.channels.link import Link
-from linksocks.tunnel.ends import passage as passages
+from linksocks.tunnel.ends import outbound
 from linksocks.tunnel.ends import switch as switches
 from linksocks.tunnel.ends.switch import Switch
 from linksocks.wire import messages as m
@@ -129,7 +129,7 @@ class TestOpening:
     def test_a_provider_that_does_not_answer(
         self, kinds: tuple[str, str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(passages, "_WAY", 0.05 - passages.CONNECT_TIMEOUT)
+        monkeypatch.setattr(outbound, "_WAY", 0.05 - outbound.CONNECT_TIMEOUT)
         with between(kinds) as it:
             it.ask()
             answer = it.connector.expect(m.ConnectResponse)
