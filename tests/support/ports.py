@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 from pathlib import Path
@@ -21,13 +22,20 @@ def free_port(host: str = "127.0.0.1") -> int:
     Not one that the kernel would choose: it gives those to outgoing connections too, and one of some dozens was taken
     before its program had bound it. By chance, as other processes look for theirs at the same time.
     """
-    low, _high = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
-    candidates = range(_DEFAULT_POOLS_END, max(int(low), 32_768))
+    candidates = _own_ports()
     while True:
         port = _random.choice(candidates)
         if port not in _given and _is_free(host, port):
             _given.add(port)
             return port
+
+
+def _own_ports() -> range:
+    """Each worker of pytest-xdist has its own: the tests of two would else take one another's now and then."""
+    low, _high = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return range(_DEFAULT_POOLS_END, max(int(low), 32_768))[worker::workers]
 
 
 def _is_free(host: str, port: int) -> bool:
