@@ -11,9 +11,9 @@
         print(session.get("https://intranet.example.org/").status_code)
 
 Mounted for "https://" and "http://" it takes all that the session asks for; for "https://intranet.example.org/", what
-begins so. There is no SOCKS port between, and PySocks is not needed. A `linksocks.contrib.urllib3.Lent` goes in place
-of the client. A connection that is not made is a `requests.ConnectTimeout` or a `requests.ConnectionError`, as
-linksocks.contrib.urllib3 says of urllib3's.
+begins so. There is no SOCKS port between, and PySocks is not needed. In place of the client goes a `ProviderDialer` of
+linksocks.contrib.urllib3. A connection that is not made is a `requests.ConnectTimeout` or a `requests.ConnectionError`,
+as is said there of urllib3's.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ try:
 except ImportError as error:
     raise ImportError("linksocks.contrib.requests needs requests: pip install requests") from error
 
-from linksocks.contrib.urllib3 import PoolManager, Way
+from linksocks.contrib.urllib3 import Dialer, PoolManager
 
 __all__ = ["TunnelAdapter"]
 
@@ -41,7 +41,7 @@ class TunnelAdapter(HTTPAdapter):
 
     def __init__(
         self,
-        client: Way,
+        client: Dialer,
         pool_connections: int = DEFAULT_POOLSIZE,
         pool_maxsize: int = DEFAULT_POOLSIZE,
         max_retries: int | Retry = DEFAULT_RETRIES,

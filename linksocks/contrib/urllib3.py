@@ -8,7 +8,8 @@
     with Client("token", ws_url="wss://proxy.example.org", socks=False) as client, PoolManager(client) as http:
         print(http.request("GET", "https://intranet.example.org/").status)
 
-`Lent(server, token)` in place of the client leads to the network that the providers of a reverse token lend a Server.
+`ProviderDialer(server, token)` in place of the client leads to the network that the providers of a reverse token lend
+a Server.
 
 Pools, keep-alive, retries, redirects and TLS are urllib3's; names are resolved at the far end of the tunnel. What
 becomes of a connection that is not made:
@@ -38,17 +39,17 @@ try:
 except ImportError as error:
     raise ImportError("linksocks.contrib.urllib3 needs urllib3: pip install urllib3") from error
 
-__all__ = ["Lent", "PoolManager", "Way"]
+__all__ = ["Dialer", "PoolManager", "ProviderDialer"]
 
 
-class Way(Protocol):
-    """What makes connections; a Client does."""
+class Dialer(Protocol):
+    """What makes connections, as a Client does."""
 
     def create_connection(self, address: tuple[str, int], timeout: float | None = None) -> socket.socket: ...
 
 
-class Lent:
-    """The way to the network that the providers of a reverse token lend `server`."""
+class ProviderDialer:
+    """Makes them in the network that the providers of a reverse token lend `server`."""
 
     def __init__(self, server: Server, token: str) -> None:
         self._server = server
@@ -64,7 +65,7 @@ class PoolManager(urllib3.PoolManager):
     It is for the threads of one process: it can't be copied or pickled, as the tunnel can't.
     """
 
-    def __init__(self, client: Way, num_pools: int = 10, **settings: Any) -> None:
+    def __init__(self, client: Dialer, num_pools: int = 10, **settings: Any) -> None:
         if settings.get("source_address"):
             raise ConfigError("source_address: connections are made at the far end, where it says nothing")
         super().__init__(num_pools, **settings)
@@ -84,7 +85,7 @@ class PoolManager(urllib3.PoolManager):
 class TunnelConnection(HTTPConnection):
     """Differs in how it is connected; what is above TCP does not notice."""
 
-    def __init__(self, *args: Any, client: Way, **settings: Any) -> None:
+    def __init__(self, *args: Any, client: Dialer, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self._client = client
 

@@ -17,7 +17,7 @@ from gevent import pool
 Greenlet: TypeAlias = "gevent.Greenlet[..., None]"
 
 
-class Heir(gevent.Greenlet):  # type: ignore[type-arg]
+class ContextGreenlet(gevent.Greenlet):  # type: ignore[type-arg]
     """A greenlet with a copy of the current context."""
 
     def __init__(self, run: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
@@ -26,27 +26,27 @@ class Heir(gevent.Greenlet):  # type: ignore[type-arg]
 
 
 class Group(pool.Group):
-    """gevent's, of heirs."""
+    """gevent's, of these."""
 
-    greenlet_class = Heir
+    greenlet_class = ContextGreenlet
 
 
 class Pool(pool.Pool):
-    """gevent's, of heirs."""
+    """gevent's, of these."""
 
-    greenlet_class = Heir
+    greenlet_class = ContextGreenlet
 
 
 def spawn(name: str, run: Callable[..., None], *args: object) -> Greenlet:
     """A running greenlet with a name. The caller owns it, and ends it."""
-    greenlet = Heir.spawn(run, *args)
+    greenlet = ContextGreenlet.spawn(run, *args)
     greenlet.name = name
     return greenlet
 
 
 def spawn_later(name: str, seconds: float, run: Callable[..., None], *args: object) -> Greenlet:
     """The same, beginning in some seconds unless it is killed before."""
-    greenlet = Heir.spawn_later(seconds, run, *args)
+    greenlet = ContextGreenlet.spawn_later(seconds, run, *args)
     greenlet.name = name
     return greenlet
 
@@ -54,7 +54,7 @@ def spawn_later(name: str, seconds: float, run: Callable[..., None], *args: obje
 def at_once(*runs: Callable[[], object]) -> None:
     """Does all of them, each in a greenlet of its own, and returns when the last one has ended; if the caller is
     killed meanwhile, so are they. None of them may raise."""
-    greenlets = [Heir.spawn(run) for run in runs]
+    greenlets = [ContextGreenlet.spawn(run) for run in runs]
     try:
         gevent.joinall(greenlets)
     finally:

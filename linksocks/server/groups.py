@@ -15,7 +15,7 @@ import gevent
 from gevent.event import Event
 
 from linksocks.errors import Cause, DialError
-from linksocks.net.greenlets import Heir
+from linksocks.net.greenlets import ContextGreenlet
 from linksocks.tunnel.channels.link import Link
 from linksocks.tunnel.ends.switch import Switch
 from linksocks.wire.messages import Log, Partners
@@ -131,7 +131,7 @@ def _present(
 
 def _first_to_answer(links: list[Link], timeout: float) -> Link | None:
     """All are asked at once: those that are half-open must not cost the time of those that are there."""
-    asking = {Heir.spawn(link.responsive, timeout): link for link in links}
+    asking = {ContextGreenlet.spawn(link.responsive, timeout): link for link in links}
     for greenlet, link in asking.items():
         greenlet.name = f"ask {link.name}"
     try:

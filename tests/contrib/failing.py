@@ -1,4 +1,4 @@
-"""What `create_connection` may raise, and a way on which it does."""
+"""What `create_connection` may raise, and a dialer that does."""
 
 from __future__ import annotations
 

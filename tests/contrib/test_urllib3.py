@@ -20,7 +20,7 @@ from urllib3.exceptions import (
 )
 
 from linksocks import Client, Server
-from linksocks.contrib.urllib3 import Lent, PoolManager
+from linksocks.contrib.urllib3 import PoolManager, ProviderDialer
 from linksocks.errors import ConfigError
 from tests.contrib.conftest import Elsewhere
 from tests.contrib.failing import LATE, MISTAKES, UNMADE, Failing, named
@@ -97,11 +97,11 @@ class TestPools:
         assert len(far.asked) == 2
 
     def test_each_tunnel_has_its_own(self, client: Client, target: HttpTarget) -> None:
-        ways = Elsewhere(client), Elsewhere(client)
-        for way in ways:
-            with PoolManager(way) as http:
+        dialers = Elsewhere(client), Elsewhere(client)
+        for dialer in dialers:
+            with PoolManager(dialer) as http:
                 http.request("GET", target.url("/bytes/10"))
-        assert [len(way.asked) for way in ways] == [1, 1]
+        assert [len(dialer.asked) for dialer in dialers] == [1, 1]
 
 
 class TestTls:
@@ -162,19 +162,19 @@ class TestFailures:
 
     @pytest.mark.parametrize("error", MISTAKES, ids=named)
     def test_mistakes_of_the_program(self, error: Exception) -> None:
-        way = Failing(error)
-        with PoolManager(way, retries=3) as http, pytest.raises(type(error)):
+        dialer = Failing(error)
+        with PoolManager(dialer, retries=3) as http, pytest.raises(type(error)):
             http.request("GET", "http://target.example/")
-        assert way.calls == 1
+        assert dialer.calls == 1
 
 
-class TestLent:
+class TestProviderDialer:
     def test_the_network_of_a_provider(self, target: HttpTarget) -> None:
         with Server(ws_host="127.0.0.1", ws_port=0) as server:
             token = server.add_reverse_token(port=free_port()).token
             with (
                 Client(token, ws_url=f"ws://127.0.0.1:{server.ws_port}", reverse=True) as provider,
-                PoolManager(Lent(server, token), timeout=PATIENCE) as http,
+                PoolManager(ProviderDialer(server, token), timeout=PATIENCE) as http,
             ):
                 provider.wait_ready(PATIENCE)
                 assert http.request("GET", target.url("/bytes/1000?seed=1")).data == seeded_bytes(1000)
