@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from linksocks.client.url import server_url
+from linksocks.config.duration import duration
 from linksocks.config.secret import Secret
 from linksocks.errors import ConfigError
 from linksocks.net.out.proxies import ProxyUrl, parse_proxy
@@ -27,10 +28,7 @@ class ExplainedError(ValueError):
 KIB = 1024
 MIB = 1024 * KIB
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SCALES = {"K": KIB, "M": MIB, "G": 1024 * MIB}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+", re.ASCII)
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
 _NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,15})?", re.ASCII)
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 section 5.6.2
 _OUR_HEADERS = {
@@ -75,15 +73,6 @@ class Kind:
     """The value names a file; in an INI file it is relative to that file."""
 
 
-def duration(text: str) -> float:
-    """Seconds: `10`, `1.5s`, `300ms`, `2m` or `1h30m`."""
-    if _NUMBER.fullmatch(text):
-        return float(text)
-    if len(text) > 40 or not _DURATION.fullmatch(text):
-        raise ValueError("not a duration")
-    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
-
-
 def _bounded_duration(text: str) -> float:
     seconds = duration(text)
     if seconds > 24 * 3600:
@@ -104,7 +93,7 @@ def _credential(text: str) -> str:
     return text
 
 
-def _connector_token(text: str) -> Secret:
+def _token(text: str) -> Secret:
     if text == "anonymous":  # PROTOCOL section 2.2
         raise ValueError("the name of a client without a token")
     return Secret(_credential(text))
@@ -261,10 +250,10 @@ SECRETS = Kind(
     repeats=True,
     secret=True,
 )
-CONNECTOR_TOKEN = Kind(
+TOKEN = Kind(
     "SECRET",
     "1 to 255 bytes without control characters, but for the word `anonymous`",
-    _connector_token,
+    _token,
     Secret(""),
     secret=True,
 )

@@ -12,7 +12,7 @@ any other                                       one native thread with a hub for
                                                 starts with the first `enter` and ends with the last `leave`
 =============================================== =====================================================================
 
-Files: `home` (what others use), `place` (a hub, and how to have things run in it), `call` (one function run there),
+Files: `home` (what others use), `runner` (a hub, and how to have things run in it), `call` (one function run there),
 `waiters` (how callers wait), `bell` (how other threads reach a hub), `thread` (the shared one), `ending` (the
 interpreter's exit), `fork`, `parking` (the shared one stands still meanwhile), `native`.
 """

@@ -18,6 +18,7 @@ descriptor's number would be lost, in the caller between any two of its steps.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Generic, TypeVar
@@ -72,7 +73,7 @@ class Call(Generic[_T]):
         try:
             result = self._run(*self._args)
         except gevent.GreenletExit:
-            self.fail(ClosedError("the tunnel was closed meanwhile"))
+            self.fail(closed())
         except BaseException as error:  # noqa: BLE001 - the caller's, whatever it is
             self.fail(error)
         else:
@@ -118,6 +119,11 @@ class Call(Generic[_T]):
             del error, self  # else the traceback would hold itself
 
 
+def closed() -> ClosedError:
+    """What a caller gets whose tunnel runs no more."""
+    return ClosedError("the tunnel was closed: make another one")
+
+
 def late(what: str, timeout: float) -> DeadlineError:
     """What the caller gets whose time is up."""
     return DeadlineError(f"{what} was not done in {timeout:g} s")
@@ -127,16 +133,10 @@ def for_one(error: BaseException) -> BaseException:
     """A copy of an error of ours: many may wait for what ends a role, and each raises it with its own traceback."""
     if not isinstance(error, LinkSocksError):
         return error
-    # Not by __init__: `args` is the message, not what made it. And OSError insists on its own __new__.
-    new = OSError.__new__ if isinstance(error, OSError) else type(error).__new__
-    copy = new(type(error))
-    copy.args = error.args
-    copy.__dict__.update(error.__dict__)
-    if isinstance(error, OSError) and isinstance(copy, OSError) and error.errno is not None:
-        copy.errno, copy.strerror = error.errno, error.strerror
-    copy.__cause__, copy.__context__ = error.__cause__, error.__context__
-    copy.__suppress_context__ = error.__suppress_context__
-    return copy.with_traceback(error.__traceback__)
+    again = copy.copy(error)
+    again.__cause__, again.__context__ = error.__cause__, error.__context__
+    again.__suppress_context__ = error.__suppress_context__
+    return again.with_traceback(error.__traceback__)
 
 
 def _nobody() -> bool:

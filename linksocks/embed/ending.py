@@ -20,7 +20,7 @@ from typing import Final
 
 import gevent
 
-from linksocks.embed.place import Place
+from linksocks.embed.runner import Runner
 from linksocks.embed.thread import HubThread
 from linksocks.embed.waiters import new_waiter
 from linksocks.errors import ClosedError, LinkSocksError
@@ -34,18 +34,18 @@ _MARGIN: Final = 1.0
 """Seconds for the answer of a home, and for the thread to end."""
 
 
-def stop(held: Mapping[Place, Iterable[Callable[[], None]]], thread: HubThread | None) -> None:
-    """Stops what is held in each place, then the thread."""
+def stop(held: Mapping[Runner, Iterable[Callable[[], None]]], thread: HubThread | None) -> None:
+    """Stops what is held in each runner, then the thread."""
     deadline = time.monotonic() + TIMEOUT
     outlast()
-    for place, stops in held.items():
-        place.forget_callers()
-        if place.hub.thread_ident in sys._current_frames():  # else nothing runs there any more
+    for runner, stops in held.items():
+        runner.forget_callers()
+        if runner.hub.thread_ident in sys._current_frames():  # else nothing runs there any more
             seconds = until(deadline)
             with contextlib.suppress(LinkSocksError):
-                place.call(_stop, (stops, seconds), seconds + _MARGIN, "stop at exit")
-        place.forget_callers()
-        place.end(lambda: ClosedError("the interpreter exits"))
+                runner.call(_stop, (stops, seconds), seconds + _MARGIN, "stop at exit")
+        runner.forget_callers()
+        runner.end(lambda: ClosedError("the interpreter exits"))
     if thread is not None:
         thread.end()
         thread.join(_MARGIN)

@@ -18,12 +18,13 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub
 
 from linksocks.embed import ending, fork, parking
+from linksocks.embed.call import closed
 from linksocks.embed.native import in_main_thread, new_lock
-from linksocks.embed.place import Place
+from linksocks.embed.runner import Runner
 from linksocks.embed.thread import HubThread
-from linksocks.errors import ClosedError, ForkedError, LinkSocksError
+from linksocks.errors import ForkedError, LinkSocksError
 
-LEAVE_TIMEOUT: Final = 5.0
+_LEAVE_TIMEOUT: Final = 5.0
 """Seconds for the thread to end."""
 
 _T = TypeVar("_T")
@@ -35,9 +36,9 @@ class Home:
     In a forked child `call` and `async_call` of the parent's homes raise ForkedError, and the rest does nothing.
     """
 
-    def __init__(self, process: _Process, place: Place, thread: HubThread | None) -> None:
+    def __init__(self, process: _Process, runner: Runner, thread: HubThread | None) -> None:
         self._process = process
-        self._place = place
+        self._runner = runner
         self._thread = thread  # the one that ends with its last home
         self._stops: list[Callable[[], None]] = []
         self._left = new_lock()  # taken by the first `leave`
@@ -58,7 +59,7 @@ class Home:
         """
         with _errors():
             self._check()
-            return self._place.call(run, args, timeout, what or _name_of(run))
+            return self._runner.call(run, args, timeout, what or _name_of(run))
 
     async def async_call(
         self,
@@ -70,20 +71,15 @@ class Home:
         """The same for a task of asyncio. The greenlet of a task that is cancelled is killed."""
         with _errors():
             self._check()
-            return await self._place.async_call(run, args, timeout, what or _name_of(run))
+            return await self._runner.async_call(run, args, timeout, what or _name_of(run))
 
     def post(self, run: Callable[..., object], *args: Any) -> None:
         """Has it run some time. Never waits and never raises, so it is for finalizers, also those of the home."""
-        self._place.post(run, args)
+        self._runner.post(run, args)
 
     def hold(self, stop: Callable[[], None]) -> None:
         """`stop` will be called in the home when the interpreter exits. It must not hold what a finalizer ends."""
         self._stops.append(stop)
-
-    def release(self, stop: Callable[[], None]) -> None:
-        """It will not."""
-        with contextlib.suppress(ValueError):
-            self._stops.remove(stop)
 
     def leave(self) -> None:
         """The tunnel has ended. Who is the last one ends the thread, and waits for it unless called there.
@@ -92,13 +88,13 @@ class Home:
         """
         thread = self._end_thread()
         if thread is not None and not thread.current:
-            thread.join(LEAVE_TIMEOUT)
+            thread.join(_LEAVE_TIMEOUT)
 
     async def async_leave(self) -> None:
         """The same in asyncio. A task that is cancelled here has left."""
         thread = self._end_thread()
         if thread is not None:
-            await thread.async_join(LEAVE_TIMEOUT)
+            await thread.async_join(_LEAVE_TIMEOUT)
 
     def _end_thread(self) -> HubThread | None:
         """Leaves, without waiting for the thread that ends now, if one does."""
@@ -111,9 +107,9 @@ class Home:
         return self._thread
 
     @property
-    def place(self) -> Place:
+    def runner(self) -> Runner:
         """The hub that it is in; many homes may share one."""
-        return self._place
+        return self._runner
 
     @property
     def stops(self) -> list[Callable[[], None]]:
@@ -128,7 +124,7 @@ class Home:
     def _check(self) -> None:
         self.check_process()
         if self._left.locked():
-            raise ClosedError("the tunnel is closed: make another one")
+            raise closed()
 
 
 def _name_of(run: Callable[..., object]) -> str:
@@ -153,7 +149,7 @@ class _Process:
             if self._thread is None:
                 self._thread = HubThread()
             self._tenants += 1
-            return Home(self, self._thread.place, self._thread)
+            return Home(self, self._thread.runner, self._thread)
 
     def last_of(self, thread: HubThread) -> bool:
         """One has left `thread`: whether nobody is in it any more, and nobody will be."""
@@ -184,11 +180,11 @@ class _Process:
         """This process is the parent, and we are in its child."""
         fork.leave_to_parent(self._held(), self._thread, self.forked)
 
-    def _held(self) -> dict[Place, list[Callable[[], None]]]:
-        """The places in use, and what is held in each."""
-        held: dict[Place, list[Callable[[], None]]] = {}
+    def _held(self) -> dict[Runner, list[Callable[[], None]]]:
+        """The runners in use, and what is held in each."""
+        held: dict[Runner, list[Callable[[], None]]] = {}
         for home in list(self.homes):
-            held.setdefault(home.place, []).extend(home.stops)
+            held.setdefault(home.runner, []).extend(home.stops)
         return held
 
 
@@ -203,7 +199,7 @@ def enter() -> Home:
         if _process.ending:
             raise LinkSocksError("no tunnel can start any more: the interpreter exits")
     hub = _own_hub()
-    return _process.shared() if hub is None else Home(_process, Place(hub), None)
+    return _process.shared() if hub is None else Home(_process, Runner(hub), None)
 
 
 @contextlib.contextmanager

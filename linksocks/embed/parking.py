@@ -41,7 +41,7 @@ def park(thread: HubThread | None) -> None:
     if thread is not None and not thread.current:
         arrival = ThreadWaiter()
         with contextlib.suppress(Exception):  # its loop was destroyed
-            bell_of(thread.place.hub).ring(_stand, arrival, end)
+            bell_of(thread.runner.hub).ring(_stand, arrival, end)
             arrival.wait(_ARRIVAL)
 
 

@@ -13,10 +13,11 @@ import gevent
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub
 
+from linksocks.embed.call import closed
 from linksocks.embed.native import close_now, start_thread
-from linksocks.embed.place import Place
+from linksocks.embed.runner import Runner
 from linksocks.embed.waiters import HubWaiter, TaskWaiter, ThreadWaiter, new_waiter
-from linksocks.errors import ClosedError, LinkSocksError
+from linksocks.errors import LinkSocksError
 from linksocks.net.greenlets import give_way
 from linksocks.net.hub import log_failures
 
@@ -29,7 +30,7 @@ _DESCRIPTORS: Final = 3
 class HubThread:
     """A thread that runs from here on, until `end`."""
 
-    place: Place
+    runner: Runner
     descriptors: tuple[int, ...]
     """Those of the hub itself."""
 
@@ -50,7 +51,7 @@ class HubThread:
     @property
     def current(self) -> bool:
         """Whether this is called in the thread."""
-        return get_hub_if_exists() is self.place.hub
+        return get_hub_if_exists() is self.runner.hub
 
     def end(self) -> None:
         """Ends what still runs, and the thread. Does not wait."""
@@ -79,8 +80,8 @@ class HubThread:
         finally:
             started()
         self._ending.wait(None)
-        self.place.end(lambda: ClosedError("the tunnel was closed"))
-        self.place.kill()
+        self.runner.end(closed)
+        self.runner.kill()
         _destroy(hub)
         self._ended = True
         for wake in list(self._joiners):  # who comes later asks `_ended`
@@ -93,7 +94,7 @@ class HubThread:
         hub.SYSTEM_ERROR = ()  # a greenlet's SystemExit is no reason for the thread to end
         log_failures(hub)
         self._ending = HubWaiter(hub)
-        self.place = Place(hub)
+        self.runner = Runner(hub)
         give_way()  # the loop opens some at its first round
         self.descriptors = _descriptors(hub)
         return hub

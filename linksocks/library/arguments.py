@@ -10,9 +10,8 @@ from __future__ import annotations
 import logging
 import operator
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from itertools import islice
 from typing import Any, Final, SupportsIndex, TypeAlias, TypeVar
 
 import linksocks.config.values as v
@@ -20,6 +19,7 @@ from linksocks.errors import ConfigError
 from linksocks.library.durations import Duration, seconds
 from linksocks.net.out.proxies import ProxyUrl, parse_proxy
 from linksocks.net.tls.trust import TlsClient, Trust
+from linksocks.server.ports import POOL, checked
 
 Path: TypeAlias = str | os.PathLike[str]
 Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
@@ -91,7 +91,7 @@ def path(name: str, value: Path | None) -> str:
     return found
 
 
-def whole(name: str, value: SupportsIndex | str | object) -> int:
+def whole(name: str, value: object) -> int:
     """A whole number; digits in a text will do, as from an environment variable."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 15:
         return int(value)
@@ -108,7 +108,7 @@ def number(name: str, value: SupportsIndex | None, kind: v.Kind, default: int) -
     return found
 
 
-def time(name: str, value: Duration | None) -> float | None:
+def duration(name: str, value: Duration | None) -> float | None:
     """Seconds; 0 is as good as None."""
     return None if value is None else seconds(value, name) or None
 
@@ -134,31 +134,20 @@ def buffer_size(value: int | None) -> int:
     return max(LEAST_BUFFER, number("buffer_size", value, _BUFFER, v.MIB))
 
 
-def port_pool(value: PortPool | None) -> Sequence[int]:
+def port_pool(value: PortPool | None) -> tuple[int, ...]:
     """The ports that may be chosen from; a pair as tuple and "FIRST-LAST" are both ends of a range."""
-    if value is None:
-        return range(1024, 10241)
+    found: Iterable[int] = POOL
     if isinstance(value, str):
-        first, last = text("port_pool", value, v.PORTS) or (0, 0)
-        ports: Sequence[int] = range(first, last + 1)
-    elif isinstance(value, tuple) and len(value) == 2:
-        ports = range(whole("port_pool", value[0]), whole("port_pool", value[1]) + 1)
-    elif isinstance(value, range):
-        ports = value
-    else:
-        some = islice(each("port_pool", value, "a range or a list of ports"), _LAST_PORT + 1)
-        ports = list(dict.fromkeys(whole("port_pool", port) for port in some))
-    if not _are_ports(ports):
-        raise ConfigError(
-            f"port_pool: expected ports from 1 to {_LAST_PORT}, the lower bound first, and at least one"
-        )
-    return ports
-
-
-def _are_ports(found: Sequence[int]) -> bool:
-    """Looks only at the ends of a range, which may be too long for anything else."""
-    ends = (found[0], found[-1]) if isinstance(found, range) and found else found
-    return bool(ends) and min(ends) >= 1 and max(ends) <= _LAST_PORT
+        first, last = text("port_pool", value, v.PORTS) or (POOL[0], POOL[-1])
+        found = range(first, last + 1)
+    elif isinstance(value, tuple):
+        if len(value) != 2:
+            raise TypeError("port_pool: expected a list of ports, or both ends of a range as (first, last)")
+        found = range(whole("port_pool", value[0]), whole("port_pool", value[1]) + 1)
+    elif value is not None:
+        some = each("port_pool", value, "a range or a list of ports")
+        found = (whole("port_pool", port) for port in some)
+    return checked(found, "port_pool")
 
 
 def login(user_name: str, user: str | None, password_name: str, password: str | None) -> tuple[str, str]:

@@ -17,18 +17,10 @@ from linksocks.client.role import ClientRole
 from linksocks.client.session import USER_AGENT, Uplink
 from linksocks.errors import ConfigError, ForkedError
 from linksocks.library import arguments as a
-from linksocks.library import deeds, direct
-from linksocks.library.connections import (
-    CONNECTION,
-    DEFAULT_TIMEOUT,
-    WAITS,
-    deadline,
-    limit_of,
-    open_socket,
-    target_errors,
-)
-from linksocks.library.deeds import AnyClient
+from linksocks.library import direct, operations
+from linksocks.library.connections import DEFAULT_TIMEOUT
 from linksocks.library.durations import Duration
+from linksocks.library.operations import AnyClient
 from linksocks.library.rules import AccessRule, access_rules
 from linksocks.library.stats import ClientStats, client_stats
 from linksocks.library.tunnel import Tunnel
@@ -36,6 +28,7 @@ from linksocks.net.carrier import Carrier
 from linksocks.net.sockets import shown
 from linksocks.tunnel.channels.limits import CHANNEL_IDLE
 from linksocks.tunnel.ends.outbound import CONNECT_TIMEOUT
+from linksocks.wire.messages import ChannelId
 
 _T = TypeVar("_T")
 
@@ -91,7 +84,7 @@ class Client(Tunnel[AnyClient]):
     - `direct_mode` and what belongs to it: all goes through the server, and these are ignored, with a warning;
       "direct-only" is an error.
 
-    Raises ConfigError, TypeError or ValueError, and nothing has begun then.
+    Raises ConfigError or TypeError, and nothing has begun then.
 
     >>> from linksocks import Client, Server
     >>> with Server(ws_host="127.0.0.1", ws_port=0) as server:
@@ -137,7 +130,7 @@ class Client(Tunnel[AnyClient]):
         entry_access_control: Iterable[AccessRule] | None = None,
         dial_access_control: Iterable[AccessRule] | None = None,
         user_agent: str | None = None,
-        socks: bool = True,
+        socks: bool | None = None,
         ca_file: a.Path | None = None,
         insecure: bool | None = None,
         tls_pin: str | None = None,
@@ -163,11 +156,11 @@ class Client(Tunnel[AnyClient]):
         )
         self._url: str = a.text("ws_url", ws_url, v.URL) or "ws://localhost:8765"
         self._token = a.secret("token", token)
-        self._reverse = a.flag("reverse", reverse)
-        self._connect_timeout = a.time("connect_timeout", connect_timeout) or CONNECT_TIMEOUT
+        self._reverse = provides = a.flag("reverse", reverse)
+        dial_timeout = a.duration("connect_timeout", connect_timeout) or CONNECT_TIMEOUT
         self._socks_host: str = a.text("socks_host", socks_host, v.HOST) or "127.0.0.1"
         port = a.number("socks_port", socks_port, v.PORT, 9870)
-        self._socks_port = port if a.flag("socks", socks) and not self._reverse else None
+        self._socks_port = port if a.flag("socks", socks, default=True) and not provides else None
         self._login = a.login("socks_username", socks_username, "socks_password", socks_password)
         no_wait = not a.flag("socks_wait_server", socks_wait_server, default=True)
         early = a.flag("fast_open", fast_open)
@@ -182,7 +175,7 @@ class Client(Tunnel[AnyClient]):
             retry_auth=a.flag("retry_auth", retry_auth),
             buffer_size=a.buffer_size(buffer_size),
             threads=a.number("threads", threads, _THREADS, 1),
-            reconnect_delay=a.time("reconnect_delay", reconnect_delay) or FIRST,
+            reconnect_delay=a.duration("reconnect_delay", reconnect_delay) or FIRST,
             trust=a.trust(
                 self._url,
                 ca_file=ca_file,
@@ -192,10 +185,10 @@ class Client(Tunnel[AnyClient]):
                 tls_client_key=tls_client_key,
                 tls_server_name=tls_server_name,
             ),
-            proxy=None if self._reverse else proxy,
+            proxy=None if provides else proxy,
             env_proxy=not a.flag("no_env_proxy", no_env_proxy),
             dns_prefer_ipv4=a.flag("dns_prefer_ipv4", dns_prefer_ipv4),
-            idle_timeout=a.time("channel_timeout", channel_timeout) or CHANNEL_IDLE,
+            idle_timeout=a.duration("channel_timeout", channel_timeout) or CHANNEL_IDLE,
             user_agent=a.text("user_agent", user_agent, v.HEADER_VALUE) or USER_AGENT,
             headers=a.headers(headers),
             host_header=a.text("host_header", host_header, v.HEADER_VALUE),
@@ -207,7 +200,7 @@ class Client(Tunnel[AnyClient]):
             recognised=True,
             upstream=proxy,
             rules=dialled,
-            connect_timeout=self._connect_timeout,
+            connect_timeout=dial_timeout,
         )
         client = partial(
             ClientRole,
@@ -217,23 +210,23 @@ class Client(Tunnel[AnyClient]):
             socks_password=self._login[1],
             socks_no_wait=no_wait,
             fast_open=early,
-            connect_timeout=self._connect_timeout,
+            connect_timeout=dial_timeout,
             rules=entered,
         )
-
-        reverse_too, given = self._reverse, self._socks_port  # no `self`: see Stay
-        super().__init__(
-            lambda former: provider() if reverse_too else client(socks_port=deeds.port_of(former) or given),
+        given = self._socks_port
+        super().__init__(  # what makes the roles does not refer to `self`: see Lifecycle
+            lambda former: provider() if provides else client(socks_port=operations.port_of(former) or given),
             "client",
             a.logger(logger),
+            dial_timeout,
         )
 
     def _readiness(self, timeout: float | None) -> Callable[[AnyClient], None]:
-        return partial(deeds.wait_ready, timeout)
+        return partial(operations.wait_ready, timeout)
 
     def _open(self) -> None:
         """Without waiting for the server; a port that is in use raises ListenError."""
-        self._stay.call("the start", deeds.begin)
+        self._life.start()
 
     def _shown(self) -> str:
         """Without the query of the URL, which may hold a secret."""
@@ -248,7 +241,7 @@ class Client(Tunnel[AnyClient]):
     def is_connected(self) -> bool:
         """Whether there is a link now."""
         try:
-            return self._stay.tell(lambda role: role.connected, False)
+            return self._life.recall(lambda role: role.connected, False)
         except ForkedError:
             return False
 
@@ -257,15 +250,15 @@ class Client(Tunnel[AnyClient]):
         """The port for applications; 0 where the system chooses it and has not yet, None where there is none."""
         if self._socks_port is None:
             return None
-        return self._stay.peek(deeds.port_of, 0) or self._socks_port
+        return self._life.peek(operations.port_of, 0) or self._socks_port
 
     def get_server_token(self) -> str:
         """The token that the server assigned, or the one that was given."""
-        return self._stay.ask(lambda role: role.server_token, "") or self._token
+        return self._life.ask(lambda role: role.server_token, "") or self._token
 
     def get_rtt(self) -> int:
         """Nanoseconds to the server and back, at the last ping that was answered; -1 before."""
-        rtt = self._stay.ask(lambda role: role.rtt, None)
+        rtt = self._life.ask(lambda role: role.rtt, None)
         return -1 if rtt is None else int(rtt * 1e9)
 
     def get_direct_rtt(self) -> int:
@@ -274,11 +267,11 @@ class Client(Tunnel[AnyClient]):
 
     def get_partners_count(self) -> int:
         """Providers of a connector, or connectors of a provider, by the server's last word; 0 without a link."""
-        return self._stay.ask(lambda role: role.partners, 0)
+        return self._life.ask(lambda role: role.partners, 0)
 
     def get_remote_protocol_version(self) -> int:
         """What the server speaks, 1 or 2; 0 before the first link."""
-        return self._stay.ask(lambda role: role.protocol, 0)
+        return self._life.ask(lambda role: role.protocol, 0)
 
     def data_path(self) -> str:
         """Always "relay": all data goes through the server."""
@@ -290,14 +283,14 @@ class Client(Tunnel[AnyClient]):
         Raises ConfigError for what is no UUID.
         """
         try:
-            channel = UUID(channel_id).bytes
+            channel = ChannelId(UUID(channel_id).bytes)
         except (ValueError, AttributeError, TypeError):
             raise ConfigError(f"channel_id: expected a UUID, got {str(channel_id)[:50]!r}") from None
-        return RELAY if self._stay.ask(partial(deeds.has_channel, channel), False) else ""
+        return RELAY if self._life.ask(lambda role: role.has_channel(channel), False) else ""
 
     def stats(self) -> ClientStats:
         """What this client has done so far; after `close`, at its end."""
-        return self._stay.tell(
+        return self._life.recall(
             lambda role: client_stats(role.figures(), role.partners, role.rtt), ClientStats()
         )
 
@@ -309,32 +302,36 @@ class Client(Tunnel[AnyClient]):
         The server must allow that: see `add_reverse_token` and its allow_manage_connector. It waits for a link.
         Raises ConfigError without `reverse`, ConnectorError when the server refuses, and what `wait_ready` raises.
         """
-        token = a.secret("connector_token", connector_token, v.CONNECTOR_TOKEN)
-        deed = self._of_provider(deeds.add_own_connector, token)
-        return self._stay.call("add_connector", deed, self._connect_timeout + WAITS)
+        token = a.secret("connector_token", connector_token, v.TOKEN)
+        operation = self._of_provider(operations.add_own_connector, token)
+        return self._life.call("add_connector", operation, self._deadline())
 
     async def async_add_connector(self, connector_token: str | None = None) -> str:
         """See `add_connector`."""
-        token = a.secret("connector_token", connector_token, v.CONNECTOR_TOKEN)
-        deed = self._of_provider(deeds.add_own_connector, token)
-        return await self._stay.async_call("add_connector", deed, self._connect_timeout + WAITS)
+        token = a.secret("connector_token", connector_token, v.TOKEN)
+        operation = self._of_provider(operations.add_own_connector, token)
+        return await self._life.async_call("add_connector", operation, self._deadline())
 
     def remove_connector(self, connector_token: str) -> None:
         """Lets them in no more. Raises as `add_connector`."""
-        deed = self._of_provider(deeds.remove_own_connector, a.required("connector_token", connector_token))
-        self._stay.call("remove_connector", deed, self._connect_timeout + WAITS)
+        operation = self._of_provider(
+            operations.remove_own_connector, a.required("connector_token", connector_token)
+        )
+        self._life.call("remove_connector", operation, self._deadline())
 
     async def async_remove_connector(self, connector_token: str) -> None:
         """See `remove_connector`."""
-        deed = self._of_provider(deeds.remove_own_connector, a.required("connector_token", connector_token))
-        await self._stay.async_call("remove_connector", deed, self._connect_timeout + WAITS)
+        operation = self._of_provider(
+            operations.remove_own_connector, a.required("connector_token", connector_token)
+        )
+        await self._life.async_call("remove_connector", operation, self._deadline())
 
     def _of_provider(
-        self, deed: Callable[[str, float, AnyClient], _T], token: str
+        self, operation: Callable[[str, float, AnyClient], _T], token: str
     ) -> Callable[[AnyClient], _T]:
         if not self._reverse:
             raise ConfigError("connector tokens are for a provider: make the Client with reverse=True")
-        return partial(deed, token, self._patience)
+        return partial(operation, token, self._patience)
 
     # -- connections
 
@@ -352,30 +349,22 @@ class Client(Tunnel[AnyClient]):
 
         It waits for the link, `connect_timeout` and 5 s. Raises TargetError for a target that is not reached:
         an OSError with `errno` and `cause`, and a ConnectionRefusedError, a TimeoutError or another that fits; a
-        TimeoutError when the time is up; what `wait_ready` raises where there is no link; ConfigError with `reverse`.
+        TimeoutError when the time is up; ConfigError with `reverse`.
         """
-        limit = limit_of(timeout, source_address)
-        deed = self._dialling(address, limit)
-        end = deadline(limit, self._connect_timeout)
-        with target_errors():
-            return open_socket(self._stay.call(CONNECTION, deed, end), limit)
+        return self._connect(self._dial(), address, timeout, source_address)
 
     async def async_create_connection(
         self, address: tuple[str, int], timeout: Duration | None = None
     ) -> socket.socket:
         """The same for asyncio: the socket does not block, as `asyncio.open_connection(sock=...)` needs it."""
-        limit = limit_of(timeout)
-        deed = self._dialling(address, limit)
-        end = deadline(limit, self._connect_timeout)
-        with target_errors():
-            return open_socket(await self._stay.async_call(CONNECTION, deed, end), 0)
+        return await self._async_connect(self._dial(), address, timeout)
 
-    def _dialling(self, address: tuple[str, int], limit: float | None) -> Callable[[AnyClient], Carrier]:
+    def _dial(self) -> Callable[[tuple[str, int], float | None, AnyClient], Carrier]:
         if self._reverse:
             raise ConfigError(
                 "create_connection: a provider dials for others: make a Client without reverse=True"
             )
-        return partial(deeds.dial, a.address(address), limit, self._patience)
+        return partial(operations.dial, self._patience)
 
     @property
     def _patience(self) -> float:
@@ -394,7 +383,7 @@ class Client(Tunnel[AnyClient]):
                 "proxies: this client has no port for applications: leave out socks=False, reverse=True"
             )
         patience = self._patience
-        self._stay.call("wait_ready", partial(deeds.wait_ready, patience), patience + WAITS)
+        self._life.call("wait_ready", partial(operations.wait_ready, patience), self._deadline(patience))
         login = ":".join(quote(part, safe="") for part in self._login)
         host = _LOOPBACK.get(self._socks_host, self._socks_host)
         url = f"socks5h://{login}@" if self._login[0] else "socks5h://"

@@ -18,23 +18,16 @@ from linksocks.errors import (
     TargetError,
 )
 from linksocks.library.durations import Duration, seconds
-from linksocks.library.stay import MARGIN
 from linksocks.net.carrier import Carrier
 
 DEFAULT_TIMEOUT: Final = cast(Any, socket)._GLOBAL_DEFAULT_TIMEOUT
 """What the standard library's callers give where nobody has said anything: socket.getdefaulttimeout() counts then."""
 
 
-CONNECTION: Final = "create_connection"
-
-WAITS: Final = 60.0
-"""Seconds, more than all that a connection waits for besides the dial: a link, a provider, a look-up, the answer."""
-
-
 def limit_of(timeout: Duration | None, source_address: object = None) -> float | None:
     """Seconds, or None for no other limit than the tunnel's own.
 
-    Raises TypeError or ValueError, and ConfigError for a source address.
+    Raises TypeError, ConfigError.
     """
     if source_address is not None:
         raise ConfigError("source_address: connections are made at the far end of the tunnel: leave it out")
@@ -48,11 +41,6 @@ def open_socket(carrier: Carrier, timeout: float | None) -> socket.socket:
     sock = socket.socket(fileno=cast(int, carrier))
     sock.settimeout(timeout)
     return sock
-
-
-def deadline(limit: float | None, connect_timeout: float) -> float:
-    """For the call. What it waits for keeps `limit` itself, or limits of its own, and says more when it is late."""
-    return connect_timeout + WAITS if limit is None else limit + MARGIN
 
 
 _MISTAKES: Final = (ConfigError, ClosedError, ForkedError)

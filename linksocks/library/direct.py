@@ -5,7 +5,7 @@ What a program can do without is ignored, with one warning in a process; what it
 
 from __future__ import annotations
 
-import functools
+import itertools
 import logging
 from typing import Final
 
@@ -16,6 +16,9 @@ _ELSE_RELAY: Final = ("auto",)
 _MUST: Final = ("direct-only", "always")
 
 log = logging.getLogger("linksocks.library")
+
+_warnings: Final = itertools.count()
+"""Only the first one is said."""
 
 
 def check(mode: str | None, **others: object) -> None:
@@ -30,17 +33,5 @@ def check(mode: str | None, **others: object) -> None:
     asked = [name for name, value in others.items() if value]
     if mode in _ELSE_RELAY:
         asked.insert(0, "direct_mode")
-    if asked:
-        _warn(asked[0])
-
-
-@functools.cache
-def _warned() -> set[bool]:
-    return set()
-
-
-def _warn(name: str) -> None:
-    """Once in a process."""
-    if not _warned():
-        _warned().add(True)
-        log.warning("%s: ignored: there is no direct mode, all data goes through the server", name)
+    if asked and next(_warnings) == 0:
+        log.warning("%s: ignored: there is no direct mode, all data goes through the server", asked[0])

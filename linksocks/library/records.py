@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Final, TypeVar
 
+from linksocks.errors import ConfigError
 from linksocks.logs import ROOT, TRACE
 
 _T = TypeVar("_T")
@@ -30,17 +31,17 @@ _LEVELS: Final = logging.getLevelNamesMapping() | {"TRACE": TRACE}
 def set_log_level(level: int | str) -> None:
     """Sets from which level on there are records of linksocks: a number, or a name such as "debug" or "WARNING".
 
-    "trace", which is 5, shows what happens to every connection. Raises ValueError for a level that there is not.
+    "trace", which is 5, shows what happens to every connection. Raises ConfigError for a level that there is not.
     """
     if isinstance(level, str):
         try:
             TREE.setLevel(_LEVELS[level.upper()])
         except KeyError:
-            raise ValueError(f"level: expected one of {', '.join(_LEVELS)}, got {level[:50]!r}") from None
+            raise ConfigError(f"level: expected one of {', '.join(_LEVELS)}, got {level[:50]!r}") from None
     elif isinstance(level, int) and not isinstance(level, bool) and 0 <= level <= 1000:
         TREE.setLevel(level)
     else:
-        raise ValueError(f"level: expected the name or the number of a level, got {str(level)[:50]!r}")
+        raise ConfigError(f"level: expected the name or the number of a level, got {str(level)[:50]!r}")
 
 
 def share_with(logger: logging.Logger | None) -> None:

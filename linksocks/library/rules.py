@@ -15,7 +15,7 @@ class AccessRule:
     """Allows targets: one of `addrs`, at one of `ports`; an empty list allows any.
 
     `addrs` holds networks ("10.0.0.0/8"), addresses, ranges of them ("10.0.0.1-99"), names ("example.org") and
-    domains ("*.example.org"); `ports` holds numbers and ranges, both ends included.
+    domains ("*.example.org"), "*" for any; `ports` holds numbers and ranges, both ends included.
 
     >>> AccessRule(["10.0.0.0/8", "*.example.org"], [22, (8000, 8999)])
     AccessRule(addrs=['10.0.0.0/8', '*.example.org'], ports=[22, (8000, 8999)])

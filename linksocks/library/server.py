@@ -10,15 +10,8 @@ from functools import partial
 import linksocks.config.values as v
 from linksocks.errors import ConfigError
 from linksocks.library import arguments as a
-from linksocks.library import deeds, direct, tokens
-from linksocks.library.connections import (
-    CONNECTION,
-    DEFAULT_TIMEOUT,
-    deadline,
-    limit_of,
-    open_socket,
-    target_errors,
-)
+from linksocks.library import direct, operations, tokens
+from linksocks.library.connections import DEFAULT_TIMEOUT
 from linksocks.library.durations import Duration, seconds
 from linksocks.library.rules import AccessRule, access_rules
 from linksocks.library.stats import ServerStats, server_stats
@@ -63,7 +56,7 @@ class Server(Tunnel[ServerRole]):
     `fast_open`: tells applications that they are connected before they are. `logger`: gets the records of this
     server too. `direct_*`: there is no direct mode, so these are ignored, with a warning.
 
-    Raises ConfigError, TypeError or ValueError, and nothing has begun then. It listens from `with` or `wait_ready`
+    Raises ConfigError or TypeError, and nothing has begun then. It listens from `with` or `wait_ready`
     on; tokens that are added before are there from the first moment.
 
     >>> from linksocks import Server
@@ -115,7 +108,7 @@ class Server(Tunnel[ServerRole]):
         private = a.flag("block_private", block_private)
         self._ws_host: str = a.text("ws_host", ws_host, v.HOST) or "0.0.0.0"
         self._ws_port = a.number("ws_port", ws_port, v.PORT, 8765)
-        self._connect_timeout = a.time("connect_timeout", connect_timeout) or CONNECT_TIMEOUT
+        dial_timeout = a.duration("connect_timeout", connect_timeout) or CONNECT_TIMEOUT
         make = partial(
             ServerRole,
             ws_host=self._ws_host,
@@ -129,19 +122,19 @@ class Server(Tunnel[ServerRole]):
             connector_wait=5.0
             if connector_wait_provider is None
             else seconds(connector_wait_provider, "connector_wait_provider"),
-            connect_timeout=self._connect_timeout,
+            connect_timeout=dial_timeout,
             upstream=a.upstream(upstream_proxy, upstream_username, upstream_password),
             dns_prefer_ipv4=a.flag("dns_prefer_ipv4", dns_prefer_ipv4),
             api_keys=a.api_keys(api_key, api_keys),
             state_file=a.path("state_file", state_file),
             dial_rules=access_rules("dial_access_control", dial_access_control, block_private=private),
             entry_rules=access_rules("entry_access_control", entry_access_control, block_private=private),
-            limits=Limits(idle=a.time("channel_timeout", channel_timeout)),
+            limits=Limits(idle=a.duration("channel_timeout", channel_timeout)),
         )
-        super().__init__(lambda _former: make(), "server", a.logger(logger))
+        super().__init__(lambda _former: make(), "server", a.logger(logger), dial_timeout)
 
     def _readiness(self, timeout: float | None) -> Callable[[ServerRole], None]:
-        return deeds.begin  # it listens from its start on
+        return lambda _role: None  # it listens from its start on
 
     def _open(self) -> None:
         self.wait_ready()
@@ -149,7 +142,7 @@ class Server(Tunnel[ServerRole]):
     @property
     def ws_port(self) -> int:
         """The port for clients, which stays known; 0 where the system chooses it and has not yet."""
-        return self._stay.peek(lambda role: role.port, 0) or self._ws_port
+        return self._life.peek(lambda role: role.port, 0) or self._ws_port
 
     def _shown(self) -> str:
         return shown((self._ws_host, self.ws_port))
@@ -172,14 +165,14 @@ class Server(Tunnel[ServerRole]):
         self, token: str | None = None, rules: Iterable[AccessRule] | None = None
     ) -> str:
         """The same; its clients reach only what `rules` allow, and those of the server."""
-        return self._stay.prepare("add_forward_token", partial(deeds.add, tokens.forward(token, rules)))
+        return self._life.prepare("add_forward_token", partial(operations.add, tokens.forward(token, rules)))
 
     async def async_add_forward_token_with_rules(
         self, token: str | None = None, rules: Iterable[AccessRule] | None = None
     ) -> str:
         """See `add_forward_token_with_rules`."""
-        return await self._stay.async_prepare(
-            "add_forward_token", partial(deeds.add, tokens.forward(token, rules))
+        return await self._life.async_prepare(
+            "add_forward_token", partial(operations.add, tokens.forward(token, rules))
         )
 
     def add_reverse_token(
@@ -201,7 +194,7 @@ class Server(Tunnel[ServerRole]):
         Raises ConfigError for a token that exists already, ListenError for a port that can't be had.
         """
         spec = tokens.reverse(token, port, username, password, allow_manage_connector, rules)
-        return self._stay.prepare("add_reverse_token", partial(deeds.add_reverse, spec))
+        return self._life.prepare("add_reverse_token", partial(operations.add_reverse, spec))
 
     async def async_add_reverse_token(
         self,
@@ -215,7 +208,7 @@ class Server(Tunnel[ServerRole]):
     ) -> ReverseTokenResult:
         """See `add_reverse_token`."""
         spec = tokens.reverse(token, port, username, password, allow_manage_connector, rules)
-        return await self._stay.async_prepare("add_reverse_token", partial(deeds.add_reverse, spec))
+        return await self._life.async_prepare("add_reverse_token", partial(operations.add_reverse, spec))
 
     def add_connector_token(self, connector_token: str | None, reverse_token: str) -> str:
         """Lets in connectors, clients that use the network of this reverse token's providers. Returns the token.
@@ -236,9 +229,9 @@ class Server(Tunnel[ServerRole]):
         rules: Iterable[AccessRule] | None = None,
     ) -> str:
         """The same; they reach only what `rules` allow."""
-        return self._stay.prepare(
+        return self._life.prepare(
             "add_connector_token",
-            partial(deeds.add_connector, tokens.connector(connector_token, reverse_token, rules)),
+            partial(operations.add_connector, tokens.connector(connector_token, reverse_token, rules)),
         )
 
     async def async_add_connector_token_with_rules(
@@ -249,23 +242,23 @@ class Server(Tunnel[ServerRole]):
     ) -> str:
         """See `add_connector_token_with_rules`."""
         spec = tokens.connector(connector_token, reverse_token, rules)
-        return await self._stay.async_prepare("add_connector_token", partial(deeds.add_connector, spec))
+        return await self._life.async_prepare("add_connector_token", partial(operations.add_connector, spec))
 
     def remove_token(self, token: str) -> bool:
         """Ends all that this token let in, its connector tokens too. Returns whether there was one."""
-        return self._stay.prepare("remove_token", partial(deeds.remove, a.required("token", token)))
+        return self._life.prepare("remove_token", partial(operations.remove, a.required("token", token)))
 
     async def async_remove_token(self, token: str) -> bool:
         """See `remove_token`."""
-        return await self._stay.async_prepare(
-            "remove_token", partial(deeds.remove, a.required("token", token))
+        return await self._life.async_prepare(
+            "remove_token", partial(operations.remove, a.required("token", token))
         )
 
     # -- numbers
 
     def get_client_count(self) -> int:
         """Clients that are connected now, of all kinds; one with many links is one."""
-        return self._stay.ask(lambda role: role.clients(None), 0)
+        return self._life.ask(lambda role: role.clients(None), 0)
 
     def has_clients(self) -> bool:
         """Whether there is any."""
@@ -274,16 +267,16 @@ class Server(Tunnel[ServerRole]):
     def get_token_client_count(self, token: str) -> int:
         """The same with one token; 0 for one that there is not."""
         found = a.required("token", token)
-        return self._stay.ask(lambda role: role.clients(found), 0)
+        return self._life.ask(lambda role: role.clients(found), 0)
 
     def get_connector_wait_count(self, token: str) -> int:
         """Connections of connectors that wait for a provider of this reverse token."""
         found = a.required("token", token)
-        return self._stay.ask(lambda role: role.waiting(found), 0)
+        return self._life.ask(lambda role: role.waiting(found), 0)
 
     def stats(self) -> ServerStats:
         """What this server has done so far; after `close`, at its end."""
-        return self._stay.tell(lambda role: server_stats(role.figures(), role.clients(None)), ServerStats())
+        return self._life.recall(lambda role: server_stats(role.figures(), role.clients(None)), ServerStats())
 
     # -- connections
 
@@ -297,23 +290,18 @@ class Server(Tunnel[ServerRole]):
     ) -> socket.socket:
         """A connection to (host, port) of the network of this reverse token's providers; see Client's.
 
-        It waits a moment for a provider where there is none. Raises ConfigError for a token that is no reverse token.
+        It waits a moment for a provider where there is none. Raises ConfigError for a token that is no reverse
+        token, or one with allow_manage_connector, whose providers are for connectors alone.
         """
-        limit = limit_of(timeout, source_address)
-        deed = partial(deeds.dial_provider, a.required("token", token), a.address(address), limit)
-        end = deadline(limit, self._connect_timeout)
-        with target_errors():
-            return open_socket(self._stay.call(CONNECTION, deed, end), limit)
+        dial = partial(operations.dial_provider, a.required("token", token))
+        return self._connect(dial, address, timeout, source_address)
 
     async def async_create_connection(
         self, address: tuple[str, int], timeout: Duration | None = None, *, token: str
     ) -> socket.socket:
         """The same for asyncio: the socket does not block."""
-        limit = limit_of(timeout)
-        deed = partial(deeds.dial_provider, a.required("token", token), a.address(address), limit)
-        end = deadline(limit, self._connect_timeout)
-        with target_errors():
-            return open_socket(await self._stay.async_call(CONNECTION, deed, end), 0)
+        dial = partial(operations.dial_provider, a.required("token", token))
+        return await self._async_connect(dial, address, timeout)
 
 
 def _certificate(cert: a.Path | None, key: a.Path | None, client_ca: a.Path | None) -> Certificate | None:

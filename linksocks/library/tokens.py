@@ -60,5 +60,5 @@ def _spec(
     kind: Kind, token: str | None, rules: Iterable[AccessRule] | None, name: str = "token"
 ) -> TokenSpec:
     """With a token that is made up where none is given."""
-    given = a.secret(name, token, v.CONNECTOR_TOKEN)
+    given = a.secret(name, token, v.TOKEN)
     return TokenSpec(kind, given or secrets.token_hex(16), rules=access_rules("rules", rules))

@@ -1,36 +1,54 @@
 """What Server and Client have in common: their life, and that they are used from anywhere.
 
 The constructor checks its arguments and starts nothing. A tunnel begins with the first call that needs it, and ends
-with `close`, with its `with` block, when nobody holds it any more, and with the interpreter. Every call that waits
-has a twin for asyncio, `async_*`.
+with `close`, with its `with` block, when nobody holds it any more, and with the interpreter. What waits for peers has
+a twin for asyncio, `async_*`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
-from typing import Generic, NoReturn, Self, TypeVar
+from typing import Final, Generic, NoReturn, Self, TypeVar
 
+from linksocks.library import arguments as a
+from linksocks.library.connections import limit_of, open_socket, target_errors
 from linksocks.library.durations import Duration, seconds
 from linksocks.library.events import Events
+from linksocks.library.lifecycle import Lifecycle, Role
 from linksocks.library.records import TREE
-from linksocks.library.stay import MARGIN, Role, Stay
+from linksocks.net.carrier import Carrier
+
+_WAITS: Final = 60.0
+"""Seconds, more than all that a call waits for beside a dial: a link, a provider, a look-up, the answer."""
+
+_MARGIN: Final = 5.0
+"""Seconds more for what keeps a deadline by itself."""
 
 _R = TypeVar("_R", bound=Role)
 
 
 class Tunnel(ABC, Generic[_R]):
-    """The face of the roles that `make` gives; see Stay."""
+    """The face of the roles that `make` gives, see Lifecycle; they have `connect_timeout` seconds for a dial."""
 
-    def __init__(self, make: Callable[[_R | None], _R], noun: str, logger: logging.Logger | None) -> None:
+    def __init__(
+        self,
+        make: Callable[[_R | None], _R],
+        noun: str,
+        logger: logging.Logger | None,
+        connect_timeout: float,
+    ) -> None:
+        self._connect_timeout = connect_timeout
         self._log = logger or TREE
-        self._stay = Stay(make, noun, logger)
+        self._life = Lifecycle(make, noun, logger)
         # At the interpreter's exit the home itself ends what is left.
-        weakref.finalize(self, self._stay.abandon).atexit = False
+        weakref.finalize(self, self._life.abandon).atexit = False
 
     @property
     def log(self) -> logging.Logger:
@@ -49,16 +67,16 @@ class Tunnel(ABC, Generic[_R]):
         the token), LinkError (it can't be reached, and `reconnect` is off), ConnectorError, DeadlineError (a
         TimeoutError, with the last failure in its text), ClosedError, ForkedError.
         """
-        limit = self._limit(timeout)
-        self._stay.ready(self._readiness(limit), _with_margin(limit))
+        limit = a.duration("timeout", timeout)
+        self._life.wait_ready(self._readiness(limit), limit and self._deadline(limit))
 
     async def async_wait_ready(self, timeout: Duration | None = None) -> None:
         """See `wait_ready`. A task that is cancelled here closes the tunnel."""
-        limit = self._limit(timeout)
+        limit = a.duration("timeout", timeout)
         try:
-            await self._stay.async_ready(self._readiness(limit), _with_margin(limit))
+            await self._life.async_wait_ready(self._readiness(limit), limit and self._deadline(limit))
         except asyncio.CancelledError:
-            self._stay.abandon()
+            self._life.abandon()
             raise
 
     @abstractmethod
@@ -72,11 +90,11 @@ class Tunnel(ABC, Generic[_R]):
         written before its socket was closed has 5 seconds to arrive in any case, and so has what is still being
         written: the two look the same.
         """
-        self._stay.close(seconds(grace, "grace"))
+        self._life.close(seconds(grace, "grace"))
 
     async def async_close(self, grace: Duration = 0) -> None:
         """See `close`."""
-        await self._stay.async_close(seconds(grace, "grace"))
+        await self._life.async_close(seconds(grace, "grace"))
 
     def __enter__(self) -> Self:
         try:
@@ -118,10 +136,10 @@ class Tunnel(ABC, Generic[_R]):
 
         Raises ForkedError for a tunnel that began before the fork.
         """
-        return self._stay.events()
+        return self._life.events()
 
     def __repr__(self) -> str:
-        return f"<linksocks.{type(self).__name__} {self._shown()}, {self._stay.state}>"
+        return f"<linksocks.{type(self).__name__} {self._shown()}, {self._life.state}>"
 
     @abstractmethod
     def _shown(self) -> str:
@@ -133,12 +151,35 @@ class Tunnel(ABC, Generic[_R]):
             "make another one where you need it"
         )
 
-    @staticmethod
-    def _limit(timeout: Duration | None) -> float | None:
-        """Seconds; None for none."""
-        return (seconds(timeout, "timeout") or None) if timeout is not None else None
+    # -- its connections
 
+    def _connect(
+        self,
+        dial: Callable[[tuple[str, int], float | None, _R], Carrier],
+        address: tuple[str, int],
+        timeout: Duration | None,
+        source_address: object,
+    ) -> socket.socket:
+        """See Client.create_connection; `dial` is called in the hub."""
+        limit = limit_of(timeout, source_address)
+        operation = partial(dial, a.address(address), limit)
+        with target_errors():
+            carrier = self._life.call("create_connection", operation, self._deadline(limit))
+            return open_socket(carrier, limit)
 
-def _with_margin(limit: float | None) -> float | None:
-    """The role itself says more of what it has waited for."""
-    return None if limit is None else limit + MARGIN
+    async def _async_connect(
+        self,
+        dial: Callable[[tuple[str, int], float | None, _R], Carrier],
+        address: tuple[str, int],
+        timeout: Duration | None,
+    ) -> socket.socket:
+        """The same for asyncio: the socket does not block."""
+        limit = limit_of(timeout)
+        operation = partial(dial, a.address(address), limit)
+        with target_errors():
+            carrier = await self._life.async_call("create_connection", operation, self._deadline(limit))
+            return open_socket(carrier, 0)
+
+    def _deadline(self, limit: float | None = None) -> float:
+        """For a call of what keeps `limit` itself, or limits of its own, and says more when it is late."""
+        return self._connect_timeout + _WAITS if limit is None else limit + _MARGIN

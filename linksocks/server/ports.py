@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from gevent import socket
@@ -34,7 +34,7 @@ class PortPool:
 
     def __init__(self, host: str, ports: Sequence[int] = POOL) -> None:
         self._host = host
-        self._ports = _checked(ports)
+        self._ports = checked(ports)
         self._taken: dict[int, str] = {}  # port: by whom
         self._kept: dict[int, tuple[str, float]] = {}  # port: for whom, until when
 
@@ -79,18 +79,18 @@ class PortPool:
         yield from (port for port in in_turn if port not in self._kept and port not in self._taken)
 
 
-def _checked(ports: Sequence[int]) -> tuple[int, ...]:
-    """What stays as it is, whatever becomes of a caller's list."""
-    checked: dict[int, None] = {}
+def checked(ports: Iterable[int], name: str = "port pool") -> tuple[int, ...]:
+    """Different ports, one at least. Raises ConfigError that begins with `name`, also when they have no end."""
+    found: dict[int, None] = {}
     for port in ports:
         if type(port) is not int or not 0 < port <= _LAST:  # a bool is an int by inheritance alone
-            raise ConfigError(f"port pool: expected ports from 1 to {_LAST}, got {port!r}")
-        if port in checked:
-            raise ConfigError(f"port pool: {port} is in it twice; name each port once")
-        checked[port] = None
-    if not checked:
-        raise ConfigError("port pool: expected one port or more, got none")
-    return tuple(checked)
+            raise ConfigError(f"{name}: expected ports from 1 to {_LAST}, got {port!r}")
+        if port in found:
+            raise ConfigError(f"{name}: {port} is in it twice; name each port once")
+        found[port] = None
+    if not found:
+        raise ConfigError(f"{name}: expected one port or more, the first not above the last, got none")
+    return tuple(found)
 
 
 def _shown(ports: Sequence[int]) -> str:

@@ -51,10 +51,6 @@ class Observers:
         """From now on."""
         self._observers.append(observer)
 
-    def remove(self, observer: Observer) -> None:
-        """No more. Raises ValueError for one that was not added."""
-        self._observers.remove(observer)
-
     def tell(self, event: Event) -> None:
         """In the order in which they were added."""
         for observer in list(self._observers):

@@ -13,7 +13,7 @@ import pytest
 
 from linksocks.embed import Home
 from linksocks.embed.call import Call
-from linksocks.embed.place import Place
+from linksocks.embed.runner import Runner
 from tests.embed import callers
 from tests.support.processes import PATIENCE
 from tests.support.steps import interruptions
@@ -66,7 +66,7 @@ def no_call_left(home: Home) -> Iterator[None]:
 @pytest.mark.usefixtures("no_call_left")
 def test_a_thread_may_be_interrupted_at_any_step(home: Home, work: Work):
     def main() -> int:
-        return len(list(interruptions(lambda: home.call(work.run, timeout=PATIENCE), Place.call.__code__)))
+        return len(list(interruptions(lambda: home.call(work.run, timeout=PATIENCE), Runner.call.__code__)))
 
     assert in_thread(main) > 100
 
@@ -78,7 +78,7 @@ def test_a_task_may_be_interrupted_at_any_step(home: Home, work: Work):
         await home.async_call(work.run, timeout=PATIENCE)
 
     def main() -> int:
-        return len(list(interruptions(lambda: asyncio.run(call()), Place.async_call.__code__)))
+        return len(list(interruptions(lambda: asyncio.run(call()), Runner.async_call.__code__)))
 
     assert in_thread(main) > 100
 

@@ -66,8 +66,8 @@ def test_all_are_stopped_together():
     assert said == ["True"] * 9
 
 
-def test_what_was_released_is_not_stopped():
-    assert ended("a, b = Tunnel('a'), Tunnel('b')\na.home.release(a.stop)\nb.home.leave()") == []
+def test_who_has_left_is_not_stopped():
+    assert ended("a, b = Tunnel('a'), Tunnel('b')\nb.home.leave()") == ["a"]
 
 
 def test_threads_that_go_on_have_their_tunnel():

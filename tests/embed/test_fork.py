@@ -119,7 +119,6 @@ def test_the_childs_copy_says_whose_it_is_and_does_nothing(patched: bool):
             print(refused(lambda: asyncio.run(home.async_call(int, timeout=5))))
             home.post(print, "posted")
             home.hold(int)
-            home.release(int)
             home.leave()
             home.leave()
         forked(child)
@@ -143,7 +142,6 @@ def test_the_child_has_a_home_of_its_own(patched: bool):
             own = Tunnel()
             print(own.port != tunnel.port, own.flows())
             own.home.call(own.stop, timeout=5)
-            own.home.release(own.stop)
             own.home.leave()
             last = Tunnel()  # left open: the child exits as any program does
             print(last.flows())
@@ -211,7 +209,6 @@ def test_a_port_and_a_link_end_with_the_parents_though_a_child_lives(patched: bo
         if pid == 0:
             signal.alarm(10)
             signal.pause()  # it lives, and its hub never runs
-        tunnel.home.release(tunnel.stop)
         tunnel.home.call(tunnel.stop, timeout=5)
         far.settimeout(5)
         print(far.recv(1))

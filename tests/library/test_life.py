@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from linksocks import AuthError, Client, ClosedError, DeadlineError, Server
+from linksocks import AuthError, Client, ClosedError, ConfigError, DeadlineError, Server
 from tests.library.conftest import url_of
 from tests.support.targets import EchoTarget, mute_port, refusing_port, unanswered_port
 from tests.support.threads import start
@@ -199,7 +199,7 @@ def test_without_grace_connections_end_at_once(server: Server, echo: EchoTarget)
 
 @pytest.mark.parametrize("grace", [-1, "soon", True, float("nan")])
 def test_what_is_no_grace_closes_nothing(client: Client, grace: Any) -> None:
-    with pytest.raises((ValueError, TypeError), match="grace"):
+    with pytest.raises((ConfigError, TypeError), match="grace"):
         client.close(grace)
     assert client.is_connected
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from linksocks import AuthError, Client, Server, set_log_level
+from linksocks import AuthError, Client, ConfigError, Server, set_log_level
 from linksocks.library.records import TREE, _Share
 from linksocks.wire.auth import token_hash
 from tests.library.conftest import url_of
@@ -60,7 +60,7 @@ def test_levels(level: int | str, number: int) -> None:
 
 @pytest.mark.parametrize("level", ["loud", "", "10", -1, 5000, True, None, 1.5])
 def test_levels_that_there_are_not(level: int | str) -> None:
-    with pytest.raises(ValueError, match=r"^level: expected"):
+    with pytest.raises(ConfigError, match=r"^level: expected"):
         set_log_level(level)
 
 

@@ -28,7 +28,7 @@ SETTINGS: Final = (
     Setting(
         "connector-token",
         ALL,
-        v.CONNECTOR_TOKEN,
+        v.TOKEN,
         "what lets connectors in, to use the providers' network",
         short="c",
     ),

@@ -17,7 +17,7 @@ SETTINGS: Final = (
         "providers",
         default="forward",
     ),
-    Setting("token", TOKEN, v.CONNECTOR_TOKEN, "the token itself: what a client must give"),
+    Setting("token", TOKEN, v.TOKEN, "the token itself: what a client must give"),
     Setting("token-file", TOKEN, v.FILE, "file with the token on its first line", holds="token"),
     Setting(
         "reverse-token",

@@ -17,13 +17,8 @@ from linksocks.net.sockets import shown
 from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.tunnel.access import AccessRules
-from linksocks.tunnel.channels.link import Link
 
 AnyClient: TypeAlias = ClientRole | ProviderRole
-
-
-def begin(_role: object) -> None:
-    """It has begun, or there would be no role."""
 
 
 # Servers
@@ -68,18 +63,12 @@ def port_of(role: AnyClient | None) -> int:
     return role.socks_port if isinstance(role, ClientRole) else 0
 
 
-def has_channel(channel: bytes, role: AnyClient) -> bool:
-    """Whether one with this id is open."""
-    links = [link for tally in role.figures().tallies.values() for link in tally.live]
-    return any(channel == each.id for link in links if isinstance(link, Link) for each in link.each_channel())
-
-
 def wait_ready(patience: float | None, role: AnyClient) -> None:
     """Until there is a link, and all that belongs to it."""
     role.wait_ready(patience)
 
 
-def dial(address: tuple[str, int], limit: float | None, patience: float, role: AnyClient) -> Carrier:
+def dial(patience: float, address: tuple[str, int], limit: float | None, role: AnyClient) -> Carrier:
     """A connection, made in `limit` seconds."""
     assert isinstance(role, ClientRole)
     if limit is None:

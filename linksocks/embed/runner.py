@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import gc
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, Final, TypeVar
 
@@ -13,18 +12,18 @@ from gevent.hub import Hub
 from greenlet import greenlet
 
 from linksocks.embed.bell import bell_of
-from linksocks.embed.call import Call, for_one, late
+from linksocks.embed.call import Call, closed, for_one, late
 from linksocks.embed.waiters import TaskWaiter, current_hub, new_waiter
-from linksocks.errors import ClosedError, LinkSocksError
+from linksocks.errors import LinkSocksError
 from linksocks.net.greenlets import Group
 
 _T = TypeVar("_T")
 
-_place: Final[ContextVar[Place]] = ContextVar("place")
+_runner: Final[ContextVar[Runner]] = ContextVar("runner")
 """Of each greenlet that began in a call, and of all that it spawned."""
 
 
-class Place:
+class Runner:
     """`hub`, which runs until `end`, or until a fork left it behind in the parent."""
 
     def __init__(self, hub: Hub) -> None:
@@ -124,7 +123,7 @@ class Place:
     def _context(self) -> Context:
         """A copy of the caller's, which names us."""
         context = copy_context()
-        context.run(_place.set, self)
+        context.run(_runner.set, self)
         return context
 
     def _begin(self, call: Call[Any]) -> None:
@@ -134,7 +133,7 @@ class Place:
         try:
             self._bell.ring(self._start, call)
         except Exception as error:  # the loop was destroyed meanwhile
-            raise ClosedError("the tunnel was closed") from error
+            raise closed() from error
 
     def _result(self, call: Call[_T], timeout: float | None) -> _T:
         if timeout is not None and not call.ended:
@@ -173,15 +172,8 @@ class Place:
             del failure  # see Call.result
 
 
-def greenlets_of(hub: Hub, places: Collection[Place]) -> Iterator[gevent.Greenlet[..., Any]]:
-    """Those of `hub` that live and belong to one of `places`, guests aside: they belong to the program.
-
-    It looks at every object of the process.
-    """
-    for thing in gc.get_objects():
-        # By type(): isinstance asks a weak proxy for its class, which fails once its object is gone.
-        if issubclass(type(thing), gevent.Greenlet) and thing.parent is hub and not thing.ready():
-            context = thing.gr_context
-            place = None if context is None else context.get(_place)
-            if place is not None and place in places and thing not in place._guests:
-                yield thing
+def runner_of(greenlet: gevent.Greenlet[..., Any]) -> Runner | None:
+    """The one for whose caller it works; None for a guest too, which belongs to the program."""
+    context = greenlet.gr_context
+    runner = None if context is None else context.get(_runner)
+    return None if runner is None or greenlet in runner._guests else runner

@@ -1,4 +1,4 @@
-"""A stay, where its races are: what comes to the hub after the end was said."""
+"""The life of a tunnel, where its races are: what comes to the hub after the end was said."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import logging
 import pytest
 
 from linksocks import Client, ClosedError, Server
-from linksocks.library.deeds import begin
 from tests.support.targets import EchoTarget
 from tests.support.threads import start
 from tests.support.waits import eventually
@@ -20,14 +19,14 @@ pytestmark = pytest.mark.usefixtures("clean")
 
 def test_a_call_that_comes_to_the_hub_after_the_end_was_said_makes_no_role() -> None:
     server = Server(ws_host="127.0.0.1", ws_port=0)
-    stay = server._stay
-    home = stay._enter()
-    stay._closed = True  # as another thread may, between these two steps of a call
-    for run in (stay._do, stay._do_before, stay._do_anew):
+    life = server._life
+    home = life._enter()
+    life._closed = True  # as another thread may, between these two steps of a call
+    for run, *role in ((life._do, life._running), (life._do, life._prepared), (life._get_ready,)):
         with pytest.raises(ClosedError):
-            home.call(run, begin, timeout=10)
-    assert stay._role is None
-    stay.close(0)
+            home.call(run, *role, lambda _role: None, timeout=10)
+    assert life._role is None
+    life.close(0)
 
 
 class TestAnEndThatIsUnderWay:

@@ -1,6 +1,6 @@
-"""A tunnel's stay in a home: what is left of a Server or Client when nobody holds it any more, and who ends it then.
+"""The life of a tunnel in its home: what is left of a Server or Client that nobody holds any more, and who ends it.
 
-A stay enters its home with the first call that needs one, and makes the role there. From then on:
+It enters its home with the first call that needs one, and makes the role there. From then on:
 
 ============== ============================== ===================================================================
 state          calls that need the role       next
@@ -33,11 +33,8 @@ from linksocks.library.records import share_with
 from linksocks.net.greenlets import Greenlet, give_way, spawn
 from linksocks.tunnel.events import Observers
 
-ANSWER: Final = 10.0
+_ANSWER: Final = 10.0
 """Seconds for what needs no peer: a hub that takes longer is held up by the program itself."""
-
-MARGIN: Final = 5.0
-"""Seconds more for what keeps a deadline by itself."""
 
 _END: Final = 20.0
 """Seconds for the end of a role beyond its grace; nearly all need one turn of the hub."""
@@ -61,7 +58,7 @@ class Role(Protocol):
 _R = TypeVar("_R", bound=Role)
 
 
-class Stay(Generic[_R]):
+class Lifecycle(Generic[_R]):
     """Of the roles that `make` gives, each for the one before it, if there was one; `noun` is what the tunnel is."""
 
     def __init__(self, make: Callable[[_R | None], _R], noun: str, logger: logging.Logger | None) -> None:
@@ -80,53 +77,61 @@ class Stay(Generic[_R]):
         self._calls: set[greenlet] = set()  # who calls
         self._exiting = self._over = False
 
-    # -- from any thread. They raise ClosedError, ForkedError, what `deed` raises, and DeadlineError when `what` took
-    # more than `timeout` seconds
+    # -- from any thread. They raise ClosedError, ForkedError, what `operation` raises, and DeadlineError when `what`
+    # took more than `timeout` seconds
 
-    def call(self, what: str, deed: Callable[[_R], _T], timeout: float | None = ANSWER) -> _T:
-        """What `deed` makes of the role. A result that comes too late for the caller is dropped."""
-        result: _T = self._enter().call(self._do, deed, timeout=timeout, what=what)
+    def start(self) -> None:
+        """Begins, where it has not."""
+        self.call("the start", lambda _role: None)
+
+    def call(self, what: str, operation: Callable[[_R], _T], timeout: float | None = _ANSWER) -> _T:
+        """What `operation` makes of the role. A result that comes too late for the caller is dropped."""
+        result: _T = self._enter().call(self._do, self._running, operation, timeout=timeout, what=what)
         return result
 
-    async def async_call(self, what: str, deed: Callable[[_R], _T], timeout: float | None = ANSWER) -> _T:
+    async def async_call(
+        self, what: str, operation: Callable[[_R], _T], timeout: float | None = _ANSWER
+    ) -> _T:
         """The same in asyncio."""
-        return await self._enter().async_call(self._do, deed, timeout=timeout, what=what)
+        return await self._enter().async_call(self._do, self._running, operation, timeout=timeout, what=what)
 
-    def prepare(self, what: str, deed: Callable[[_R], _T]) -> _T:
+    def prepare(self, what: str, operation: Callable[[_R], _T]) -> _T:
         """The same, and a role that has not begun stays so."""
-        result: _T = self._enter().call(self._do_before, deed, timeout=ANSWER, what=what)
+        result: _T = self._enter().call(self._do, self._prepared, operation, timeout=_ANSWER, what=what)
         return result
 
-    async def async_prepare(self, what: str, deed: Callable[[_R], _T]) -> _T:
+    async def async_prepare(self, what: str, operation: Callable[[_R], _T]) -> _T:
         """The same in asyncio."""
-        return await self._enter().async_call(self._do_before, deed, timeout=ANSWER, what=what)
+        return await self._enter().async_call(self._do, self._prepared, operation, timeout=_ANSWER, what=what)
 
-    def ready(self, deed: Callable[[_R], None], timeout: float | None) -> None:
-        """The same where `deed` waits until the role is ready: one that has ended is followed by another."""
-        self._enter().call(self._do_anew, deed, timeout=timeout, what="wait_ready")
+    def wait_ready(self, readiness: Callable[[_R], None], timeout: float | None) -> None:
+        """The same where `readiness` waits until the role is ready: one that has ended is followed by another."""
+        self._enter().call(self._get_ready, readiness, timeout=timeout, what="wait_ready")
 
-    async def async_ready(self, deed: Callable[[_R], None], timeout: float | None) -> None:
+    async def async_wait_ready(self, readiness: Callable[[_R], None], timeout: float | None) -> None:
         """The same in asyncio."""
-        await self._enter().async_call(self._do_anew, deed, timeout=timeout, what="wait_ready")
+        await self._enter().async_call(self._get_ready, readiness, timeout=timeout, what="wait_ready")
+
+    # -- questions: `otherwise` is the answer before the first role
 
     def ask(self, question: Callable[[_R], _T], otherwise: _T) -> _T:
-        """What a role says of itself, also one that has ended, or `otherwise` before the first."""
+        """What a role says of itself, also one that has ended. Raises ClosedError once the tunnel is closed."""
         self._check_open()
-        return self.tell(question, otherwise)
+        return self.recall(question, otherwise)
 
-    def tell(self, question: Callable[[_R], _T], otherwise: _T) -> _T:
-        """The same, and after the end what the last one says. Raises ForkedError and DeadlineError alone."""
+    def recall(self, question: Callable[[_R], _T], otherwise: _T) -> _T:
+        """The same, and of a closed tunnel what the last one says. Raises ForkedError and DeadlineError alone."""
         home = self._home
         if home is not None and not self._over:
             try:
-                answer: _T = home.call(self.peek, question, otherwise, timeout=ANSWER, what="a question")
+                answer: _T = home.call(self.peek, question, otherwise, timeout=_ANSWER, what="a question")
                 return answer
             except ClosedError:  # meanwhile
                 pass
         return self.peek(question, otherwise)
 
     def peek(self, question: Callable[[_R], _T], otherwise: _T) -> _T:
-        """The same of what a role has as a plain value, which any thread may read. Raises nothing."""
+        """The same without a call, for a plain value that any thread may read. Raises nothing."""
         return otherwise if self._role is None else question(self._role)
 
     def events(self) -> Events:
@@ -156,7 +161,7 @@ class Stay(Generic[_R]):
         if home is None:
             return
         try:
-            with self._told(grace):
+            with self._forgiven(grace):
                 home.call(self._end, grace, timeout=grace + _END)
         except BaseException:  # the caller was interrupted
             home.post(self._end_and_leave, home)
@@ -169,7 +174,7 @@ class Stay(Generic[_R]):
         if home is None:
             return
         try:
-            with self._told(grace):
+            with self._forgiven(grace):
                 await home.async_call(self._end, grace, timeout=grace + _END)
         except BaseException:
             home.post(self._end_and_leave, home)
@@ -190,7 +195,7 @@ class Stay(Generic[_R]):
         return home
 
     @contextmanager
-    def _told(self, grace: float) -> Iterator[None]:
+    def _forgiven(self, grace: float) -> Iterator[None]:
         """An end that can't be is no error of who wants one."""
         try:
             yield
@@ -230,7 +235,7 @@ class Stay(Generic[_R]):
 
     @contextmanager
     def _call(self) -> Iterator[None]:
-        """Whoever is inside when the stay ends gets ClosedError there: it may be the program's own greenlet."""
+        """Whoever is inside when the tunnel ends gets ClosedError there: it may be the program's own greenlet."""
         self._check_open()
         if self._exiting:
             raise ClosedError("the interpreter exits")
@@ -242,27 +247,27 @@ class Stay(Generic[_R]):
         finally:
             self._calls.discard(current)
 
-    def _do_before(self, deed: Callable[[_R], _T]) -> _T:
+    def _do(self, role: Callable[[], _R], operation: Callable[[_R], _T]) -> _T:
         with self._call():
-            return deed(self._prepared())
+            return operation(role())
 
-    def _do(self, deed: Callable[[_R], _T]) -> _T:
+    def _get_ready(self, readiness: Callable[[_R], None]) -> None:
         with self._call():
-            return deed(self._running())
-
-    def _do_anew(self, deed: Callable[[_R], None]) -> None:
-        with self._call():
-            with self._turn:
-                if self._cause is not None:
-                    self._await_watcher()
-                    self._role, self._watcher, self._cause = self._made(self._role), None, None
+            self._renew()
             try:
-                deed(self._running())
+                readiness(self._running())
             except (ClosedError, DeadlineError):
                 raise
             except LinkSocksError:
                 self._await_watcher()  # it has ended: when we say so, its port is free
                 raise
+
+    def _renew(self) -> None:
+        """Puts another role after one that has ended."""
+        with self._turn:
+            if self._cause is not None:
+                self._await_watcher()
+                self._role, self._watcher, self._cause = self._made(self._role), None, None
 
     def _prepared(self) -> _R:
         if self._role is None:
