@@ -20,6 +20,9 @@ from linksocks.tunnel.channels.link import Link
 from linksocks.tunnel.ends.switch import Switch
 from linksocks.wire.messages import Log, Partners
 
+CONNECTOR_WAIT: Final = 5.0
+"""Seconds that a connector's channel waits for a provider, unless the server is given another time."""
+
 PROBE: Final = 2.0
 """Seconds that a provider of which nothing was heard lately has to answer before another one is chosen."""
 

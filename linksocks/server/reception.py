@@ -62,17 +62,19 @@ class Reception:
         """From the login to the end of the link."""
         role = login.token.grant.client
         log.info("%s: %s logged in", link.name, role)
-        name, reason = "", "the server was stopped"
+        up: LinkUp | None = None
+        reason = "the server was stopped"
         try:
             with self._clients.present(link, login.token, login.instance) as client:
-                name = f"{role} {client.id} at {link.name}"
-                self.observers.tell(LinkUp(name))
+                up = LinkUp(f"{role} {client.id} at {link.name}")
+                self.observers.tell(up)
                 link.run()
         except LinkClosed as error:
             reason = str(error)
             log.info("%s: %s left: %s", link.name, role, error)
         finally:
-            self.observers.tell(LinkDown(name, reason))
+            if up is not None:
+                self.observers.tell(LinkDown(up.name, reason))
 
 
 def _link(

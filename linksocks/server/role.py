@@ -30,6 +30,7 @@ from linksocks.server.api.controls import Controls
 from linksocks.server.clients import Clients
 from linksocks.server.grantor import Grantor
 from linksocks.server.grants import Grant
+from linksocks.server.groups import CONNECTOR_WAIT
 from linksocks.server.issuer import Issuer
 from linksocks.server.ports import POOL, PortPool
 from linksocks.server.reception import Reception
@@ -76,7 +77,7 @@ class ServerRole:
         port_pool: Sequence[int] = POOL,
         socks_no_wait: bool = False,
         fast_open: bool = False,
-        connector_wait: float = 5.0,
+        connector_wait: float = CONNECTOR_WAIT,
         connect_timeout: float = CONNECT_TIMEOUT,
         upstream: ProxyUrl | None = None,
         dns_prefer_ipv4: bool = False,
@@ -223,13 +224,12 @@ class ServerRole:
     def start(self) -> None:
         """Opens the port, and the state file. Raises ListenError or StateError, and nothing is open then.
 
-        Once only: ClosedError after a stop, ListenError where it listens already.
+        Once only: ClosedError after a stop.
         """
         with self._turn:
             if self._stopping:
                 raise ClosedError("the server was stopped: make another one")
-            if self._http is not None:
-                raise ListenError(f"the server listens already, on {shown((self._address[0], self.port))}")
+            assert self._http is None, "the server was started already"
             self._open()
         how = ", with TLS: wss:// and https://" if self._certificate else ""
         log.info("listening on %s%s", shown((self._address[0], self.port)), how)
