@@ -11,9 +11,9 @@
         print(session.get("https://intranet.example.org/").status_code)
 
 Mounted for "https://" and "http://" it takes all that the session asks for; for "https://intranet.example.org/", what
-begins so. There is no SOCKS port between, and PySocks is not needed. In place of the client goes a `ProviderDialer` of
-linksocks.contrib.urllib3. A connection that is not made is a `requests.ConnectTimeout` or a `requests.ConnectionError`,
-as is said there of urllib3's.
+begins so. There is no SOCKS port between, and PySocks is not needed. In place of the client a `ProviderDialer` of
+linksocks.contrib.urllib3 will do. A connection that is not made is a `requests.ConnectTimeout` or a
+`requests.ConnectionError`, as is said there of urllib3's.
 """
 
 from __future__ import annotations

@@ -27,6 +27,8 @@ _READ: Final = 64 * 1024
 _RESET: Final = struct.pack("ii", 1, 0)
 _END: Final = struct.pack("ii", 0, 0)
 
+_ESTABLISHED: Final = 1
+"""Of the states of TCP in the kernel's tcp_states.h: neither side has ended."""
 
 _Socket = TypeVar("_Socket", bound=socket.socket)
 
@@ -43,10 +45,6 @@ def own(sock: _Socket) -> _Socket:
 def owned() -> list[tuple[PlainSocket, Hub]]:
     """All that are open, and their hubs."""
     return [(plain, hub) for plain, hub in list(_owned.items()) if plain.fileno() >= 0]
-
-
-_ESTABLISHED: Final = 1
-"""Of the states of TCP in the kernel's tcp_states.h: neither side has ended."""
 
 
 def tune(sock: socket.socket) -> None:

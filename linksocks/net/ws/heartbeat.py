@@ -38,9 +38,8 @@ class Heartbeat:
         self._beats = 0
         self._heard = self._written = 0  # the counters at the last beat
         self._mute = self._stuck = 0  # beats in which they stood still
-        self._asked: AsyncResult[bool] | None = (
-            None  # whether a peer that was asked says anything, until it does
-        )
+        self._asked: AsyncResult[bool] | None = None
+        """Whether a peer that was asked says anything, until it does."""
         self._asked_at = 0.0
         self.rtt: float | None = None
         """Seconds from the last ping that was answered to its pong."""
