@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any, Final, SupportsIndex, TypeAlias, TypeVar
 
 import linksocks.config.values as v
+from linksocks.config.settings import SETTINGS
 from linksocks.errors import ConfigError
 from linksocks.library.durations import Duration, seconds
 from linksocks.net.out.proxies import ProxyUrl, parse_proxy
@@ -34,6 +35,11 @@ way, and a connection would go at 4 KiB a round trip."""
 _LAST_PORT: Final = 65535
 _PORT: Final = v.number(1, _LAST_PORT, f"a port from 1 to {_LAST_PORT}")
 _BUFFER: Final = v.number(1, 64 * v.MIB, f"a number of bytes up to {64 * v.MIB}")
+
+
+def usual(name: str) -> Any:
+    """What the setting of that name is where nobody says otherwise (linksocks.config)."""
+    return next(setting.default_value for setting in SETTINGS if setting.name == name)
 
 
 def text(name: str, value: str | None, kind: v.Kind) -> Any:

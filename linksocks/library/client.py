@@ -154,12 +154,12 @@ class Client(Tunnel[AnyClient]):
             direct_upnp_keep=direct_upnp_keep,
             direct_upnp_external_port=direct_upnp_external_port,
         )
-        self._url: str = a.text("ws_url", ws_url, v.URL) or "ws://localhost:8765"
+        self._url: str = a.text("ws_url", ws_url, v.URL) or a.usual("url")
         self._token = a.secret("token", token)
         self._reverse = provides = a.flag("reverse", reverse)
         dial_timeout = a.duration("connect_timeout", connect_timeout) or CONNECT_TIMEOUT
-        self._socks_host: str = a.text("socks_host", socks_host, v.HOST) or "127.0.0.1"
-        port = a.number("socks_port", socks_port, v.PORT, 9870)
+        self._socks_host: str = a.text("socks_host", socks_host, v.HOST) or a.usual("socks-host")
+        port = a.number("socks_port", socks_port, v.PORT, a.usual("socks-port"))
         self._socks_port = port if a.flag("socks", socks, default=True) and not provides else None
         self._login = a.login("socks_username", socks_username, "socks_password", socks_password)
         no_wait = not a.flag("socks_wait_server", socks_wait_server, default=True)

@@ -37,7 +37,7 @@ def add_reverse(spec: TokenSpec, role: ServerRole) -> ReverseTokenResult:
 
 def add_connector(spec: TokenSpec, role: ServerRole) -> str:
     """The token; that it leads to the same providers already is no error (PROTOCOL section 3.1)."""
-    there = role.controls.tokens.get(spec.fingerprint)
+    there = role.find(spec)
     return spec.token if there is not None and _means(there.spec) == _means(spec) else add(spec, role)
 
 

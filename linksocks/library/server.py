@@ -19,6 +19,7 @@ from linksocks.library.tokens import ReverseTokenResult
 from linksocks.library.tunnel import Tunnel
 from linksocks.net.sockets import shown
 from linksocks.net.tls.certificate import Certificate
+from linksocks.server.groups import CONNECTOR_WAIT
 from linksocks.server.role import ServerRole
 from linksocks.tunnel.channels.limits import Limits
 from linksocks.tunnel.ends.outbound import CONNECT_TIMEOUT
@@ -106,8 +107,8 @@ class Server(Tunnel[ServerRole]):
             direct_rendezvous_port=direct_rendezvous_port,
         )
         private = a.flag("block_private", block_private)
-        self._ws_host: str = a.text("ws_host", ws_host, v.HOST) or "0.0.0.0"
-        self._ws_port = a.number("ws_port", ws_port, v.PORT, 8765)
+        self._ws_host: str = a.text("ws_host", ws_host, v.HOST) or a.usual("ws-host")
+        self._ws_port = a.number("ws_port", ws_port, v.PORT, a.usual("ws-port"))
         dial_timeout = a.duration("connect_timeout", connect_timeout) or CONNECT_TIMEOUT
         make = partial(
             ServerRole,
@@ -115,11 +116,11 @@ class Server(Tunnel[ServerRole]):
             ws_port=self._ws_port,
             buffer_size=a.buffer_size(buffer_size),
             certificate=_certificate(tls_cert, tls_key, tls_client_ca),
-            socks_host=a.text("socks_host", socks_host, v.HOST) or "127.0.0.1",
+            socks_host=a.text("socks_host", socks_host, v.HOST) or a.usual("socks-host"),
             port_pool=a.port_pool(port_pool),
             socks_no_wait=not a.flag("socks_wait_client", socks_wait_client, default=True),
             fast_open=a.flag("fast_open", fast_open),
-            connector_wait=5.0
+            connector_wait=CONNECTOR_WAIT
             if connector_wait_provider is None
             else seconds(connector_wait_provider, "connector_wait_provider"),
             connect_timeout=dial_timeout,
