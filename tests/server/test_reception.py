@@ -59,6 +59,20 @@ def test_who_is_refused_is_no_link() -> None:
     assert not told
 
 
+def test_a_link_whose_beginning_was_not_told_has_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = server_role()
+    told: list[Event] = []
+    server.observers.add(told.append)
+
+    def present(*_: object) -> None:
+        raise ValueError("as a bug would")
+
+    monkeypatch.setattr(server.controls.clients, "present", present)
+    with running(server), by_hand(server) as hand:
+        hand.closed()
+    assert not told
+
+
 def test_an_observer_that_fails_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
     server = server_role()
 
