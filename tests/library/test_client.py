@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-import time
 import uuid
 from urllib.parse import unquote, urlsplit
 
@@ -50,8 +49,7 @@ def test_its_state_before_during_and_after(server: Server, url: str) -> None:
     assert client.socks_port
     port = client.socks_port
     assert client.get_remote_protocol_version() in (1, 2)
-    while client.get_rtt() < 0:
-        time.sleep(0.001)  # the first ping is on its way
+    eventually(lambda: client.get_rtt() >= 0)  # the first ping is on its way
     assert client.get_rtt() < 10**10
     assert (client.get_direct_rtt(), client.data_path(), client.channel_path(str(uuid.uuid4()))) == (
         -1,
@@ -152,8 +150,7 @@ def test_a_client_that_has_lost_its_link_says_what_helps() -> None:
 
 def until_ended(client: Client) -> None:
     """Calls fail once the client knows of its end."""
-    while True:
-        client.create_connection(("127.0.0.1", 9), timeout=10).close()
+    eventually(lambda: client.create_connection(("127.0.0.1", 9), timeout=10).close())
 
 
 def test_reconnect_needs_nobody(echo: EchoTarget) -> None:

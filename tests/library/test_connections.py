@@ -9,7 +9,6 @@ import gc
 import http.client
 import socket
 import threading
-import time
 
 import pytest
 
@@ -17,6 +16,7 @@ from linksocks import Cause, Client, ConfigError, DeadlineError, LinkSocksError,
 from linksocks.embed.call import Call
 from tests.library.conftest import url_of
 from tests.support.leaks import open_fds
+from tests.support.processes import PATIENCE
 from tests.support.steps import interruptions
 from tests.support.targets import EchoTarget, HttpTarget, refusing_port, seeded_sha256, unanswered_port
 from tests.support.threads import in_thread
@@ -200,8 +200,9 @@ def test_a_task_that_is_cancelled_leaves_nothing(client: Client) -> None:
     async def main() -> None:
         with unanswered_port() as port:
             task = asyncio.create_task(client.async_create_connection(("127.0.0.1", port)))
-            while client.stats().connections == 0:  # in another thread
-                await asyncio.sleep(0.001)
+            async with asyncio.timeout(PATIENCE):
+                while not client.stats().connections:  # in another thread
+                    await asyncio.sleep(0.001)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -220,8 +221,7 @@ def test_tasks_that_are_cancelled_at_any_moment_leave_nothing(client: Client, ec
                 (await task).close()
 
     asyncio.run(main())
-    while client.stats().channels:
-        time.sleep(0.001)  # the pace of the asking, in which the last ones end
+    eventually(lambda: not client.stats().channels)
 
 
 def test_a_task_that_is_cancelled_when_its_connection_is_there_leaves_nothing(
@@ -230,8 +230,7 @@ def test_a_task_that_is_cancelled_when_its_connection_is_there_leaves_nothing(
     async def main() -> None:
         task = asyncio.create_task(client.async_create_connection((echo.host, echo.port)))
         await asyncio.sleep(0)
-        while not server.stats().dials:
-            pass  # asyncio stands still, and the answer comes meanwhile
+        eventually(lambda: server.stats().dials)  # asyncio stands still, and the answer comes meanwhile
         for _ in range(10):
             client.stats()
         task.cancel()

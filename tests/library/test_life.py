@@ -8,7 +8,6 @@ import gc
 import pickle
 import socket
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,7 @@ from linksocks import AuthError, Client, ClosedError, ConfigError, DeadlineError
 from tests.library.conftest import url_of
 from tests.support.targets import EchoTarget, mute_port, refusing_port, unanswered_port
 from tests.support.threads import start
+from tests.support.waits import eventually
 
 pytestmark = pytest.mark.usefixtures("clean")
 
@@ -155,8 +155,7 @@ def test_close_ends_the_waits_of_other_threads(call: str) -> None:
             "proxies": lambda: client.proxies,
         }
         outcome = start(calls[call])
-        while not client.socks_port:
-            time.sleep(0.001)  # until it has begun
+        eventually(lambda: client.socks_port)  # it has begun
         client.close()
         assert isinstance(outcome.exception(PATIENCE), ClosedError)
 
@@ -164,8 +163,7 @@ def test_close_ends_the_waits_of_other_threads(call: str) -> None:
 def test_close_does_not_give_its_grace_to_those_who_wait(client: Client) -> None:
     with unanswered_port() as port:
         outcome = start(lambda: client.create_connection(("127.0.0.1", port)))
-        while client.stats().connections == 0:
-            time.sleep(0.001)  # until it has asked
+        eventually(lambda: client.stats().connections)  # it has asked
         client.close(grace=60)
         assert isinstance(outcome.exception(PATIENCE), ClosedError)
 

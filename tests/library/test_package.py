@@ -8,7 +8,7 @@ import inspect
 import pytest
 
 import linksocks
-from linksocks import errors
+from linksocks import LinkDown, LinkUp, PartnersChanged, errors
 from tests.support.programs import outcome
 
 
@@ -20,8 +20,10 @@ def test_dir_and_star_are_what_is_public() -> None:
 
 
 def test_every_public_name_is_there_and_comes_from_where_it_lives() -> None:
-    for name in linksocks.__all__:
-        assert getattr(linksocks, name) is getattr(linksocks, name)
+    rooms = {name: f"linksocks.{room}" for name, room in linksocks._ROOMS.items() if name != "Event"}
+    for name in set(linksocks.__all__) - {"Event", "__version__"}:
+        assert getattr(linksocks, name).__module__ == rooms.get(name, "linksocks.errors")
+    assert linksocks.Event == LinkUp | LinkDown | PartnersChanged
 
 
 def test_all_errors_of_the_tree_are_public() -> None:

@@ -26,6 +26,7 @@ from tests.library.conftest import url_of
 from tests.support.ports import free_port
 from tests.support.socks import SocksRefused, connect
 from tests.support.targets import EchoTarget
+from tests.support.waits import eventually
 
 pytestmark = pytest.mark.usefixtures("clean")
 
@@ -204,8 +205,7 @@ def test_who_waits_for_a_provider_is_counted() -> None:
 
             waiting = threading.Thread(target=wait_in_vain)
             waiting.start()
-            while server.get_connector_wait_count(lent) == 0:
-                assert waiting.is_alive()
+            eventually(lambda: server.get_connector_wait_count(lent))
             client.close()
             waiting.join(10)
             assert "closed" in failures[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 
 import pytest
 
@@ -23,7 +24,7 @@ def test_they_count(echo: EchoTarget) -> None:
         with Client(server.add_forward_token(), ws_url=url_of(server), socks=False) as client:
             with client.create_connection((echo.host, echo.port), timeout=10) as sock:
                 sock.sendall(b"x" * 1000)
-                assert len(sock.recv(1000, 0x100)) == 1000  # MSG_WAITALL
+                assert len(sock.recv(1000, socket.MSG_WAITALL)) == 1000
                 ours, theirs = client.stats(), server.stats()
                 assert (ours.channels, theirs.channels) == (1, 1)
             with refusing_port() as port, pytest.raises(ConnectionRefusedError):
