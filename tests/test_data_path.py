@@ -67,10 +67,10 @@ _keys = count()
 _FOREIGN = (
     "import sys\n"
     "from linksocks.cli import main\n"
-    "from linksocks.client import role\n"
-    "from linksocks.tunnel import patience\n"
+    "from linksocks.client import session\n"
+    "from linksocks.tunnel.channels import patience\n"
     "from linksocks.wire.extensions import Extensions\n"
-    "role.Extensions = lambda **_: Extensions()\n"
+    "session.offered = lambda _: Extensions()\n"
     "patience.PATIENCE = 1.0\n"
     "sys.exit(main())\n"
 )
