@@ -18,7 +18,6 @@ from linksocks.errors import AuthError, ClosedError, DeadlineError, DialError, L
 from linksocks.net.ws.websocket import WebSocket
 from linksocks.tunnel.channels.link import Link
 from linksocks.tunnel.channels.terms import Terms
-from linksocks.tunnel.ends.busy import DELIVERY
 from linksocks.tunnel.events import Event as RoleEvent
 from linksocks.tunnel.events import LinkDown, LinkUp, Observers
 from tests.support.hands import Hand
@@ -66,7 +65,7 @@ class Connections:
         if not lasting:
             self.ended.set()
 
-    def drain(self, grace: float, delivery: float = DELIVERY) -> None:
+    def drain(self, grace: float) -> None:
         self.told.append(f"drain {grace:g}")
         self.change.set()
         self.ended.wait(grace)

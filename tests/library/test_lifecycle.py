@@ -61,8 +61,9 @@ class TestAnEndThatIsUnderWay:
     ) -> None:
         async def interrupted() -> None:
             closing = asyncio.create_task(client.async_close(3600))
-            while not self.under_way():
-                await asyncio.sleep(0.001)
+            async with asyncio.timeout(PATIENCE):
+                while not self.under_way():
+                    await asyncio.sleep(0.001)
             closing.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await closing

@@ -22,6 +22,7 @@ from tests.support.clock import Clock
 from tests.support.rawsocket import UPGRADE, read_head
 from tests.support.roles import TOKEN, by_hand, client_role, running, server_role
 from tests.support.tunnels import PATIENCE, Target, application
+from tests.support.waits import eventually
 
 CROWD = 1000
 OTHER = "another-token-of-the-tests"
@@ -120,8 +121,7 @@ class TestLinks:
         ):
             with by_hand(server, OTHER):
                 pass
-            while not client.figures().ready:
-                gevent.sleep(0.01)
+            eventually(lambda: client.figures().ready)
 
 
 class TestChannels:

@@ -7,10 +7,12 @@ import re
 import gevent
 import pytest
 
+from linksocks.errors import AuthError
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.tunnel.events import Event, LinkDown, LinkUp
 from linksocks.wire import messages as m
-from tests.support.roles import TOKEN, by_hand, running, server_role
+from tests.support.roles import TOKEN, by_hand, client_role, running, server_role
+from tests.support.tunnels import PATIENCE
 from tests.support.waits import eventually
 
 REVERSE, CONNECTOR = "a-reverse-token", "a-connector-token"
@@ -54,9 +56,10 @@ def test_who_is_refused_is_no_link() -> None:
     server = server_role()
     told: list[Event] = []
     server.observers.add(told.append)
-    with running(server), pytest.raises(AssertionError), by_hand(server, "wrong"):
-        pass
-    assert not told
+    with running(server), running(client_role(server.port, token="wrong")) as client:
+        with pytest.raises(AuthError):
+            client.wait_ready(PATIENCE)
+        assert not told
 
 
 def test_a_link_whose_beginning_was_not_told_has_no_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from linksocks.server import ports
 from linksocks.server import role as roles
 from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
-from linksocks.tunnel.ends.busy import DELIVERY
+from linksocks.tunnel.ends import busy, switch
 from linksocks.wire import messages as m
 from linksocks.wire.extensions import Extensions
 from tests.support.hands import Hand
@@ -74,7 +74,8 @@ def switched(server: ServerRole) -> Iterator[tuple[Hand, Hand, m.ChannelId]]:
 def take_rest(hand: Hand, channel: m.ChannelId, stop: gevent.Greenlet) -> None:
     """What follows the first window of a speech."""
     hand.expect(m.Leaving)
-    stop.join(0.1)  # it must not end here, however long
+    gevent.idle()
+    assert not stop.ready()
     hand.send(m.Consumed(channel, WINDOW, len(SPEECH)))
     assert hand.expect_data(channel, len(SPEECH) - WINDOW) == SPEECH[WINDOW:]
 
@@ -111,7 +112,11 @@ class TestDelivery:
                 assert far.closed().code == 1001
                 near.closed()
 
-    def test_those_that_are_idle_delay_nothing(self, server: ServerRole) -> None:
+    def test_those_that_are_idle_delay_nothing(
+        self, server: ServerRole, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for module in (busy, switch):
+            monkeypatch.setattr(module, "DELIVERY", 3600)
         with (
             Target() as target,
             switched(server) as (near, far, _),
@@ -120,7 +125,7 @@ class TestDelivery:
             hand.send(m.Connect(A, "127.0.0.1", target.port))
             conn = target.accept()
             assert hand.expect(m.ConnectResponse).success
-            with stopping(server), gevent.Timeout(DELIVERY / 2):
+            with stopping(server):
                 assert [each.closed().code for each in (hand, near, far)] == [1001] * 3
                 assert read_to_end(conn) == (b"", False)
             conn.close()

@@ -20,6 +20,7 @@ from tests.support.associations import Association, associate, pack, udp_socket
 from tests.support.leaks import open_fds
 from tests.support.socks import SocksRefused
 from tests.support.tunnels import KINDS, PATIENCE, Peer, Target, Tunnel
+from tests.support.waits import eventually
 from tests.tunnel.channels.test_datagrams import back, out
 
 both_kinds = pytest.mark.parametrize("kind", KINDS)
@@ -109,7 +110,7 @@ class TestThroughATunnel:
         with echo() as port, Tunnel() as tunnel:
             with association(tunnel.inbound.port):
                 assert _reply(tunnel.inbound.port) == 2
-            _until(lambda: not tunnel.client.channels)
+            eventually(lambda: not tunnel.client.channels)
             with association(tunnel.inbound.port) as app:
                 app.ask("127.0.0.1", port, b"ping")
 
@@ -125,13 +126,13 @@ class TestThroughATunnel:
         with Tunnel() as tunnel, echo() as port:
             with association(tunnel.inbound.port) as app:
                 app.ask("127.0.0.1", port, b"warm up")
-            _until(lambda: not tunnel.server.channels)
+            eventually(lambda: not tunnel.server.channels)
             before = len(open_fds())
             for _ in range(10):
                 with association(tunnel.inbound.port) as app:
                     app.ask("127.0.0.1", port, b"ping")
-            _until(lambda: not (tunnel.client.channels or tunnel.server.channels))
-            _until(lambda: len(open_fds()) == before)
+            eventually(lambda: not (tunnel.client.channels or tunnel.server.channels))
+            eventually(lambda: len(open_fds()) == before)
 
     def test_a_lost_link_ends_the_application_too(self) -> None:
         with Tunnel() as tunnel, association(tunnel.inbound.port) as app:
@@ -146,7 +147,7 @@ class TestThroughATunnel:
             with association(tunnel.inbound.port) as app:
                 tunnel.inbound.stop()
                 assert app.ended()
-                _until(lambda: not tunnel.server.channels)
+                eventually(lambda: not tunnel.server.channels)
 
     def test_a_drain_does_not_wait_for_it(self) -> None:
         with Tunnel() as tunnel, echo() as port, association(tunnel.inbound.port) as app:
@@ -347,10 +348,3 @@ def _reply(port: int) -> int:
         except SocksRefused as refused:
             return refused.reply
     return 0
-
-
-def _until(condition: object) -> None:
-    """Waits for something that happens by itself; the test's own deadline bounds it."""
-    assert callable(condition)
-    while not condition():
-        gevent.sleep(0.001)
