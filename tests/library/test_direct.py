@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import itertools
+from typing import Any
 
 import pytest
 
 from linksocks import Client, ConfigError, Server
+from linksocks.library import direct
+from tests.support.programs import outcome
 
 OPTIONS = {
     "direct_mode": "auto",
@@ -33,30 +35,45 @@ def test_other_words_are_errors() -> None:
         Client(direct_mode="relay")
 
 
-def warnings_of(program: str) -> list[str]:
-    run = subprocess.run(
-        [sys.executable, "-c", f"import logging; logging.basicConfig(); from linksocks import *; {program}"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
-    return run.stderr.splitlines()
+@pytest.fixture
+def warned(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    """As in a process that has heard of nothing yet."""
+    monkeypatch.setattr(direct, "_warnings", itertools.count())
+    return caplog
 
 
 def test_the_rest_is_ignored_with_one_warning_in_a_process() -> None:
-    program = f"options = {OPTIONS!r}; [Client(**options) for _ in range(3)]; Server(direct_enable=True)"
-    (line,) = warnings_of(program)
+    (line,) = outcome(
+        f"""
+        import logging, sys
+        from linksocks import *
+        logging.basicConfig(stream=sys.stdout)
+        for _ in range(3):
+            Client(**{OPTIONS!r})
+        Server(direct_enable=True)
+        """
+    )
     assert "direct_mode: ignored" in line
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_each_alone_is_enough_for_it(name: str) -> None:
-    (line,) = warnings_of(f"Client(**{ ({name: OPTIONS[name]})!r})")
-    assert f"{name}: ignored" in line
+def test_each_alone_is_enough_for_it(name: str, warned: pytest.LogCaptureFixture) -> None:
+    options: Any = {name: OPTIONS[name]}
+    Client(**options)
+    (line,) = warned.messages
+    assert line.startswith(f"{name}: ignored")
 
 
-def test_who_asks_for_nothing_hears_nothing() -> None:
-    quiet = "Client(); Server(); Client(direct_mode='relay-only', direct_upnp=False, stun_servers=[])"
-    assert warnings_of(f"{quiet}; Server(direct_enable=False); Client(direct_mode='never')") == []
-    assert Server(direct_enable=False) is not None
+def test_so_is_that_of_a_server(warned: pytest.LogCaptureFixture) -> None:
+    Server(direct_enable=True)
+    (line,) = warned.messages
+    assert line.startswith("direct_enable: ignored")
+
+
+def test_who_asks_for_nothing_hears_nothing(warned: pytest.LogCaptureFixture) -> None:
+    Client()
+    Client(direct_mode="relay-only", direct_upnp=False, stun_servers=[])
+    Client(direct_mode="never")
+    Server()
+    Server(direct_enable=False)
+    assert not warned.messages
