@@ -64,7 +64,9 @@ def test_it_begins_once_the_port_is_free() -> None:
 def test_tokens_may_be_there_before_anybody_can_come(echo: EchoTarget) -> None:
     port = free_port()
     server = Server(ws_host="127.0.0.1", ws_port=port)
-    with Client("last", ws_url=f"ws://127.0.0.1:{port}", socks=False, reconnect=True) as client:
+    with Client(
+        "last", ws_url=f"ws://127.0.0.1:{port}", socks=False, reconnect=True, reconnect_delay="10ms"
+    ) as client:
         with pytest.raises(DeadlineError):  # it knocks
             client.wait_ready("10ms")
         for number in range(50):
