@@ -12,6 +12,7 @@ import gevent
 import pytest
 from gevent import socket
 
+from linksocks.net.sockets import reset_when_closed
 from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.tunnel.channels.limits import Limits
@@ -220,6 +221,7 @@ class TestRates:
                 gevent.sleep(0.001)
             more.get()
             flooding.kill()
+            reset_when_closed(held)  # the end would wait for what the clock holds back
 
     def test_a_change_holds_for_clients_that_are_connected(self) -> None:
         """For what was open too; and who comes later shares the same."""
