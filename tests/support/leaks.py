@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import gevent
 
@@ -31,7 +32,7 @@ def nothing_left() -> Iterator[None]:
         left += [f"greenlet {greenlet!r}" for greenlet in live_greenlets() - greenlets]
         if not left:
             return
-        assert time.monotonic() < deadline, "left behind:\n" + "\n".join(left)
+        assert time.monotonic() < deadline, _named(left)
         gevent.sleep(0.01)  # the pace of the polling, not what is waited for
 
 
@@ -42,13 +43,24 @@ def descriptors_closed() -> Iterator[None]:
     yield
     deadline = time.monotonic() + SETTLING
     while left := opened_since(fds):
-        assert time.monotonic() < deadline, "left behind:\n" + "\n".join(left)
+        assert time.monotonic() < deadline, _named(left)
         time.sleep(0.01)  # the pace of the polling, not what is waited for
 
 
 def opened_since(fds: dict[int, str]) -> list[str]:
     """What is open and was not, or was something else."""
     return [f"descriptor {fd}: {what}" for fd, what in open_fds().items() if fds.get(fd) != what]
+
+
+def _named(left: list[str]) -> str:
+    """For people. A socket's ports say whose it is, and its state who has not ended."""
+    sockets = {}
+    for kind in ("tcp", "tcp6", "udp", "udp6"):
+        for line in Path(f"/proc/self/net/{kind}").read_text().splitlines()[1:]:
+            _, local, remote, state, *rest = line.split()
+            ports = [int(end.rpartition(":")[2], 16) for end in (local, remote)]
+            sockets[f"socket:[{rest[5]}]"] = f"{kind} from {ports[0]} to {ports[1]}, state {state}"
+    return "\n".join(["left behind:", *(f"{each} {sockets.get(each.split()[-1], '')}" for each in left)])
 
 
 def open_fds() -> dict[int, str]:
