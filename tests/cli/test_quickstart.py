@@ -10,6 +10,7 @@ import pytest
 from tests.support import socks
 from tests.support.ports import free_port
 from tests.support.processes import Process
+from tests.support.targets import refusing_port
 
 DEMO = Path(__file__).resolve().parents[2] / "scripts" / "quickstart.py"
 
@@ -69,10 +70,8 @@ def test_a_port_in_use_is_named_with_what_to_change(
 
 
 def test_a_process_that_ends_is_named(ports: dict[str, str | None]) -> None:
-    lost: dict[str, str | None] = {
-        "LINKSOCKS_URL": f"ws://127.0.0.1:{free_port()}",
-        "LINKSOCKS_NO_RECONNECT": "yes",
-    }
-    with demo("--check", env=ports | lost) as process:
-        assert process.wait_exit(timeout=40) == 1
-    assert process.err[-1].startswith("quickstart: the client ended with exit code 1")
+    with refusing_port() as nobody:
+        lost = {"LINKSOCKS_URL": f"ws://127.0.0.1:{nobody}", "LINKSOCKS_NO_RECONNECT": "yes"}
+        with demo("--check", env=ports | lost) as process:
+            assert process.wait_exit(timeout=40) == 1
+    assert process.err[-1].startswith("quickstart: the client ended with exit code 1"), process.output
