@@ -64,7 +64,7 @@ class Autonomy(Grant):
             with provider.group.provider(link, instance):
                 yield link
         finally:
-            if not provider.group.providers and instance in self._providers:
+            if not provider.group.providers and self._providers.get(instance) is provider:
                 provider.leave(lambda: self._forget(instance))
 
     def drain(self, grace: float) -> None:

@@ -14,12 +14,13 @@ from linksocks.server.clients import Clients
 from linksocks.server.grants import Manage, may_not_manage
 from linksocks.server.groups import Group
 from linksocks.server.login import Login, TooManyLinksError, log_in
-from linksocks.server.tokens import TokenTable
+from linksocks.server.tokens import Token, TokenTable
 from linksocks.tunnel.channels.limits import Account
 from linksocks.tunnel.channels.link import Acceptor, Link
 from linksocks.tunnel.channels.terms import Terms, offered
 from linksocks.tunnel.events import LinkDown, LinkUp, Observers
 from linksocks.wire import messages as m
+from linksocks.wire.frames import CloseCode
 
 log = logging.getLogger("linksocks.server")
 
@@ -38,6 +39,11 @@ class Reception:
         """Hear of each link's beginning and end, by its client's role and id, as the API has it, and its address."""
         self.refused: Counter[str] = Counter()
         """Logins, by a word for the reason."""
+        self._closed = False
+
+    def close(self) -> None:
+        """Nobody comes in any more, also who is at its login already."""
+        self._closed = True
 
     def receive(self, accepted: Accepted) -> None:
         """A WebSocket's whole life, in its own greenlet."""
@@ -51,12 +57,27 @@ class Reception:
         except LinkClosed as error:
             log.info("%s: left before its login: %s", name, error)
             return
+        if self._is_late(accepted.websocket, login.token):
+            return
         accepted.admitted()
         account = self._clients.account(login.token, login.instance)
         terms = Terms(login.version, self.extensions.agreed(accepted.offered), self._max_window)
         make = partial(_link, accepted.websocket, terms, account)
         with login.token.grant.admit(make, login.instance) as link:
             self._hold(link, login)
+
+    def _is_late(self, websocket: WebSocket, token: Token) -> bool:
+        """Whether the server stops, or the token went, while its client was at the login, which may wait. It is told
+        as those are who were in: nobody else would do it."""
+        if self._closed:
+            code, reason = CloseCode.GOING_AWAY, "the server is stopping"
+        elif self._tokens.get(token.spec.fingerprint) is not token:
+            code, reason = CloseCode.POLICY, "token removed"
+        else:
+            return False
+        log.info("%s: not let in: %s", websocket.name, reason)
+        websocket.close(code, reason)
+        return True
 
     def _hold(self, link: Link, login: Login) -> None:
         """From the login to the end of the link."""

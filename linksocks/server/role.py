@@ -293,6 +293,7 @@ class ServerRole:
             if self._http is None:
                 return
             self._http.close()
+            self._reception.close()
             links = self._clients.links
             log.info("stopping: %d channels have %g s to end", sum(link.channels for link in links), grace)
             for link in links:

@@ -8,10 +8,11 @@ import gevent
 import pytest
 
 from linksocks.errors import AuthError
+from linksocks.server.grants import Forward
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.tunnel.events import Event, LinkDown, LinkUp
 from linksocks.wire import messages as m
-from tests.support.roles import TOKEN, by_hand, client_role, running, server_role
+from tests.support.roles import TOKEN, at_the_door, by_hand, client_role, running, server_role
 from tests.support.tunnels import PATIENCE
 from tests.support.waits import eventually
 
@@ -60,6 +61,26 @@ def test_who_is_refused_is_no_link() -> None:
         with pytest.raises(AuthError):
             client.wait_ready(PATIENCE)
         assert not told
+
+
+def test_whose_token_goes_during_the_login_does_not_come_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = server_role()
+    monkeypatch.setattr(Forward, "prepare", lambda _: server.remove(TOKEN))
+    with running(server), by_hand(server) as hand:
+        assert hand.closed().code == 1008
+        assert server.clients() == 0
+
+
+def test_who_is_at_the_login_when_the_server_stops_does_not_come_in() -> None:
+    server = server_role()
+    with running(server), by_hand(server) as first, at_the_door(server) as late:
+        stopping = gevent.spawn(server.stop, 0)
+        assert first.closed().code == 1001
+        late.send(m.Auth(TOKEN, False, b"2" * 16))
+        assert late.expect(m.AuthResponse).success
+        assert late.closed().code == 1001
+        first.leave()
+        stopping.get()
 
 
 def test_a_link_whose_beginning_was_not_told_has_no_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,13 +87,20 @@ def by_hand(
     extensions: Extensions = FOREIGN,
 ) -> Iterator[Hand]:
     """A client that has logged in at `server`, played by hand; it offers `extensions`."""
-    resolver = Resolver()
     login = f"token={token_hash(token)}&reverse={str(reverse).lower()}&instance={UUID(bytes=instance)}"
+    with at_the_door(server, login, extensions) as hand:
+        assert hand.next() == m.AuthResponse(True)
+        yield hand
+
+
+@contextmanager
+def at_the_door(server: ServerRole, login: str = "", extensions: Extensions = FOREIGN) -> Iterator[Hand]:
+    """One whose login is in the URL, or still to come."""
+    resolver = Resolver()
     url = f"ws://127.0.0.1:{server.port}/socket?{login}"
     handshake = Handshake(headers=[(HEADER, extensions.header())])
     hand = Hand(connect(url, handshake, Direct(resolver), TlsClient(), "server").websocket)
     try:
-        assert hand.next() == m.AuthResponse(True)
         yield hand
     finally:
         hand.leave()
