@@ -15,7 +15,7 @@ from linksocks.embed.bell import bell_of
 from linksocks.embed.call import Call, closed, for_one, late
 from linksocks.embed.waiters import TaskWaiter, current_hub, new_waiter
 from linksocks.errors import LinkSocksError
-from linksocks.net.greenlets import Group
+from linksocks.net.greenlets import Group, expel
 
 _T = TypeVar("_T")
 
@@ -100,12 +100,7 @@ class Runner:
     def expel_guests(self, why: Callable[[], LinkSocksError]) -> None:
         """Who runs here what it called itself gets `why` there. In the home."""
         for guest in list(self._guests):
-            self.hub.loop.run_callback(self._expel, guest, why)
-
-    def _expel(self, guest: greenlet, why: Callable[[], LinkSocksError]) -> None:
-        """In a callback, so that nobody else runs between the look and the throw."""
-        if guest in self._guests:
-            guest.throw(why())
+            expel(self._guests, guest, why)
 
     # -- in the home
 

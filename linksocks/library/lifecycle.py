@@ -30,7 +30,7 @@ from linksocks.embed import Home, enter
 from linksocks.errors import ClosedError, DeadlineError, ForkedError, LinkClosed, LinkSocksError
 from linksocks.library.events import Broadcast, Events
 from linksocks.library.records import share_with
-from linksocks.net.greenlets import Greenlet, give_way, spawn
+from linksocks.net.greenlets import Greenlet, expel, give_way, spawn
 from linksocks.tunnel.events import Observers
 
 _ANSWER: Final = 10.0
@@ -307,7 +307,7 @@ class Lifecycle(Generic[_R]):
     def _stop(self, grace: float) -> None:
         share_with(self._logger)
         for caller in list(self._calls):
-            gevent.get_hub().loop.run_callback(self._expel, caller)
+            expel(self._calls, caller, self._closed_meanwhile)
         give_way()
         if self._role is not None:
             self._role.stop(grace)
@@ -315,10 +315,8 @@ class Lifecycle(Generic[_R]):
         self._over = True
         self._broadcast.end()
 
-    def _expel(self, caller: greenlet) -> None:
-        """In a callback, so that nobody else runs between the look and the throw."""
-        if caller in self._calls:
-            caller.throw(ClosedError(f"this {self._noun} was closed meanwhile"))
+    def _closed_meanwhile(self) -> ClosedError:
+        return ClosedError(f"this {self._noun} was closed meanwhile")
 
     def _end_at_exit(self) -> None:
         self._exiting = True  # not closed: what callers get then is the home's to say

@@ -7,12 +7,13 @@ empty one. So what holds for a role, as where its log goes, holds for all that i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextvars import copy_context
 from typing import Any, TypeAlias
 
 import gevent
 from gevent import pool
+from greenlet import greenlet
 
 Greenlet: TypeAlias = "gevent.Greenlet[..., None]"
 
@@ -59,6 +60,19 @@ def at_once(*runs: Callable[[], object]) -> None:
         gevent.joinall(greenlets)
     finally:
         gevent.killall(greenlets)
+
+
+def expel(inside: Container[greenlet], guest: greenlet, why: Callable[[], Exception]) -> None:
+    """Raises `why()` in `guest`, soon, if it is still one of those `inside` then.
+
+    In a callback of the hub, so that nobody else runs between the look and the throw.
+    """
+
+    def throw() -> None:
+        if guest in inside:
+            guest.throw(why())
+
+    gevent.get_hub().loop.run_callback(throw)
 
 
 def name_current(name: str) -> None:

@@ -14,7 +14,7 @@ from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.wire import messages as m
 from tests.support.hands import Hand
-from tests.support.roles import at_the_door, by_hand, running, server_role
+from tests.support.roles import at_the_door, by_hand, logs_in_too_late, running, server_role
 
 REVERSE, FORWARD = "a-reverse-token", "a-forward-token"
 
@@ -211,10 +211,4 @@ def _until_closed(server: ServerRole, token: str) -> int:
 def test_one_that_comes_again_while_the_server_stops_leaves_nothing() -> None:
     with autonomous() as server, provider(server) as first, at_the_door(server) as late:
         assert asked(first, "own", ADD).success
-        stopping = gevent.spawn(server.stop, 0)
-        assert first.closed().code == 1001
-        late.send(m.Auth(REVERSE, True, b"1" * 16))
-        assert late.expect(m.AuthResponse).success
-        assert late.closed().code == 1001
-        first.leave()
-        stopping.get()
+        logs_in_too_late(server, first, late, m.Auth(REVERSE, True, b"1" * 16))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import gevent
 import pytest
 
 from linksocks.errors import AuthError
@@ -12,7 +11,16 @@ from linksocks.server.grants import Forward
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.tunnel.events import Event, LinkDown, LinkUp
 from linksocks.wire import messages as m
-from tests.support.roles import TOKEN, at_the_door, by_hand, client_role, running, server_role
+from tests.support.roles import (
+    TOKEN,
+    at_the_door,
+    by_hand,
+    client_role,
+    logs_in_too_late,
+    running,
+    server_role,
+    stopping,
+)
 from tests.support.tunnels import PATIENCE
 from tests.support.waits import eventually
 
@@ -74,13 +82,7 @@ def test_whose_token_goes_during_the_login_does_not_come_in(monkeypatch: pytest.
 def test_who_is_at_the_login_when_the_server_stops_does_not_come_in() -> None:
     server = server_role()
     with running(server), by_hand(server) as first, at_the_door(server) as late:
-        stopping = gevent.spawn(server.stop, 0)
-        assert first.closed().code == 1001
-        late.send(m.Auth(TOKEN, False, b"2" * 16))
-        assert late.expect(m.AuthResponse).success
-        assert late.closed().code == 1001
-        first.leave()
-        stopping.get()
+        logs_in_too_late(server, first, late, m.Auth(TOKEN, False, b"2" * 16))
 
 
 def test_a_link_whose_beginning_was_not_told_has_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,8 +117,7 @@ def test_a_stop_ends_links_for_their_observers() -> None:
     told: list[Event] = []
     server.observers.add(told.append)
     with running(server), by_hand(server) as hand:
-        stopping = gevent.spawn(server.stop, 0)
-        assert hand.closed().code == 1001
-        hand.leave()
-        stopping.get()
+        with stopping(server):
+            assert hand.closed().code == 1001
+            hand.leave()
         assert [type(event) for event in told] == [LinkUp, LinkDown]

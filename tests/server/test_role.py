@@ -2,42 +2,23 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import gevent
 import pytest
 from gevent import socket
 
 from linksocks.errors import ClosedError, ConfigError, LinkClosed, ListenError
-from linksocks.net.out.egress import Direct
-from linksocks.net.out.resolve import Resolver
-from linksocks.net.tls.trust import TlsClient
-from linksocks.net.ws.connect import Handshake, connect
 from linksocks.net.ws.websocket import WebSocket
-from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.wire import messages as m
 from linksocks.wire.auth import token_hash
 from linksocks.wire.codec import pack, parse
 from tests.support import socks
 from tests.support.rawsocket import upgraded
-from tests.support.roles import TOKEN, client_role, running, server_role
+from tests.support.roles import TOKEN, client_role, running, server_role, stranger
 from tests.support.tunnels import PATIENCE, Target, read_to_end
 
 A = b"a" * 16
-
-
-@contextmanager
-def stranger(server: ServerRole, query: str = "") -> Iterator[WebSocket]:
-    """A WebSocket to /socket, and what is done with it is the test's business."""
-    resolver = Resolver()
-    url = f"ws://127.0.0.1:{server.port}/socket{query}"
-    websocket = connect(url, Handshake(), Direct(resolver), TlsClient(), "server").websocket
-    try:
-        yield websocket
-    finally:
-        websocket.finish()
-        resolver.close()
 
 
 def answer(websocket: WebSocket) -> m.Message:

@@ -22,7 +22,7 @@ from linksocks.wire import messages as m
 from linksocks.wire.extensions import Extensions
 from tests.support.hands import Hand
 from tests.support.leaks import open_fds
-from tests.support.roles import by_hand, running, server_role
+from tests.support.roles import by_hand, running, server_role, stopping
 from tests.support.targets import refusing_port
 from tests.support.tunnels import PATIENCE, Target, read_to_end
 
@@ -46,14 +46,6 @@ def server() -> Iterator[ServerRole]:
     role.add(TokenSpec(Kind.CONNECTOR, CONNECTOR, reverse_token=REVERSE))
     with running(role):
         yield role
-
-
-@contextmanager
-def stopping(server: ServerRole) -> Iterator[gevent.Greenlet]:
-    """Meanwhile it stops, without any grace."""
-    greenlet = gevent.spawn(server.stop, 0)
-    yield greenlet
-    greenlet.get()
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from dataclasses import fields
 from typing import Any, TypeVar
 from uuid import UUID
 
+import gevent
+
 from linksocks.client.provider import ProviderRole
 from linksocks.client.role import ClientRole
 from linksocks.client.session import Uplink
@@ -15,6 +17,7 @@ from linksocks.net.out.egress import Direct
 from linksocks.net.out.resolve import Resolver
 from linksocks.net.tls.trust import TlsClient
 from linksocks.net.ws.connect import Handshake, connect
+from linksocks.net.ws.websocket import WebSocket
 from linksocks.server.role import ServerRole
 from linksocks.server.specs import Kind, TokenSpec
 from linksocks.wire import messages as m
@@ -96,15 +99,40 @@ def by_hand(
 @contextmanager
 def at_the_door(server: ServerRole, login: str = "", extensions: Extensions = FOREIGN) -> Iterator[Hand]:
     """One whose login is in the URL, or still to come."""
-    resolver = Resolver()
-    url = f"ws://127.0.0.1:{server.port}/socket?{login}"
     handshake = Handshake(headers=[(HEADER, extensions.header())])
-    hand = Hand(connect(url, handshake, Direct(resolver), TlsClient(), "server").websocket)
+    with stranger(server, f"?{login}", handshake) as websocket:
+        yield Hand(websocket)
+
+
+@contextmanager
+def stranger(server: ServerRole, query: str = "", handshake: Handshake | None = None) -> Iterator[WebSocket]:
+    """A WebSocket to /socket, and what is done with it is the test's business."""
+    resolver = Resolver()
+    url = f"ws://127.0.0.1:{server.port}/socket{query}"
+    websocket = connect(url, handshake or Handshake(), Direct(resolver), TlsClient(), "server").websocket
     try:
-        yield hand
+        yield websocket
     finally:
-        hand.leave()
+        websocket.finish()
         resolver.close()
+
+
+@contextmanager
+def stopping(server: ServerRole) -> Iterator[gevent.Greenlet]:
+    """Meanwhile it stops, without any grace."""
+    greenlet = gevent.spawn(server.stop, 0)
+    yield greenlet
+    greenlet.get()
+
+
+def logs_in_too_late(server: ServerRole, inside: Hand, late: Hand, login: m.Auth) -> None:
+    """`late` does so while the server stops, which waits for `inside`: it is told to go as well."""
+    with stopping(server):
+        assert inside.closed().code == 1001
+        late.send(login)
+        assert late.expect(m.AuthResponse).success
+        assert late.closed().code == 1001
+        inside.leave()
 
 
 @contextmanager

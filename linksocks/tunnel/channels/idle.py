@@ -38,4 +38,6 @@ class Idle:
     def _patience(self, channel: AnyChannel) -> float:
         if isinstance(channel, DatagramChannel):
             return min(ASSOCIATION_IDLE, self._limit)
-        return min(HALF_ENDED_IDLE, self._limit) if channel.half_ended else self._limit
+        if channel.half_ended:
+            return min(HALF_ENDED_IDLE, self._limit)
+        return self._limit
