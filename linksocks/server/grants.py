@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Final, Protocol, TypeAlias
+from weakref import WeakSet
 
 from linksocks.errors import ConfigError, ListenError
 from linksocks.net.carrier import Carrier
@@ -163,7 +164,7 @@ class Reverse(Grant):
         self._passage = Passage(lambda: group.pick(APPLICATION_WAIT), gate, connect_timeout)
         self._callers = Callers(self._passage)
         self._inbound = self._bound(spec)
-        self._former: list[Inbound] = []  # of ports that were changed: who came in there stays
+        self._former: WeakSet[Inbound] = WeakSet()  # of ports that were changed; who came in there holds it
         self._open = False
 
     @property
@@ -197,7 +198,7 @@ class Reverse(Grant):
             log.info("applications' port %s is open instead of %s", inbound.port, self.port)
         self._inbound.close()
         self._ports.leave(self.port, spec.fingerprint)
-        self._former = [each for each in (*self._former, self._inbound) if each.connections]
+        self._former.add(self._inbound)
         self._inbound = inbound
 
     def _bound(self, spec: TokenSpec) -> Inbound:

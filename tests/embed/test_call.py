@@ -7,7 +7,6 @@ import gc
 import threading
 import weakref
 from collections.abc import Iterator
-from typing import Any
 
 import gevent
 import pytest
@@ -16,6 +15,7 @@ from linksocks.embed import Home
 from linksocks.embed.call import Call
 from linksocks.embed.runner import Runner
 from tests.embed import callers
+from tests.support.leaks import all_of
 from tests.support.processes import PATIENCE
 from tests.support.steps import interruptions
 from tests.support.threads import in_thread
@@ -58,15 +58,10 @@ def work() -> Iterator[Work]:
 
 @pytest.fixture
 def no_call_left(home: Home) -> Iterator[None]:
-    others = calls()  # an earlier test's error, which somebody still holds, holds its calls
+    others = all_of(Call)  # an earlier test's error, which somebody still holds, holds its calls
     yield
     callers.thread(home, gevent.sleep, 0.01, timeout=PATIENCE)  # a round, in which the last ones end
-    gc.collect()
-    assert not [call for call in calls() if call not in others]
-
-
-def calls() -> list[Call[Any]]:
-    return [thing for thing in gc.get_objects() if type(thing) is Call]
+    assert not all_of(Call) - others
 
 
 @pytest.mark.usefixtures("no_call_left")

@@ -19,11 +19,13 @@ from linksocks.server.specs import Kind, TokenSpec
 from linksocks.shell.plan import Plan, plan_of
 from linksocks.shell.process import Process
 from linksocks.tunnel.access import AccessRules, parse_rules
-from linksocks.tunnel.ends.inbound import Inbound
+from linksocks.tunnel.ends.inbound import REQUEST_TIMEOUT, Inbound
+from linksocks.wire import messages as m
+from tests.support.leaks import all_of
 from tests.support.ports import free_port
 from tests.support.roles import by_hand
 from tests.support.targets import EchoTarget, refusing_port
-from tests.support.tunnels import application
+from tests.support.tunnels import application, read_to_end
 from tests.support.waits import eventually
 
 MADE = Secret("made")
@@ -149,15 +151,33 @@ class TestTokens:
 
     def test_a_port_that_moves_leaves_nothing(self, file: Running, caplog) -> None:
         caplog.set_level("INFO", "linksocks")  # a record of an error keeps the frames that it went through
-        ports = [free_port(), free_port()]
+        others, ports = all_of(Inbound), [free_port(), free_port()]
         with running(file, SERVER + REVERSE.format(ports[0])) as it, by_hand(it.server, "r", reverse=True):
             for number in range(50):
                 here, there = ports[number % 2], ports[1 - number % 2]
                 assert it.reload((f"port = {here}", f"port = {there}")) == ["token:r: changed: port"]
                 assert is_open(there)
                 assert not is_open(here)
+            eventually(lambda: len(all_of(Inbound) - others) == 1)  # the last one who came in has left
+
+    def test_who_came_in_by_a_former_port_is_served_and_goes_with_the_token(self, file: Running) -> None:
+        here, there = free_port(), free_port()
+        with (
+            running(file, SERVER + REVERSE.format(here)) as it,
+            by_hand(it.server, "r", reverse=True) as provider,
+            socket.create_connection(("127.0.0.1", here), REQUEST_TIMEOUT / 2) as silent,
+            socket.create_connection(("127.0.0.1", here), REQUEST_TIMEOUT / 2) as app,
+        ):
+            app.sendall(b"\5\1\0")
+            assert app.recv(2) == b"\5\0"
+            assert it.reload((f"port = {here}", f"port = {there}")) == ["token:r: changed: port"]
             gc.collect()
-            assert len([thing for thing in gc.get_objects() if type(thing) is Inbound]) == 1
+            app.sendall(b"\5\1\0\1" + bytes(4) + b"\0\7")
+            provider.expect(m.Partners)
+            provider.expect(m.Connect)
+            assert it.reload((REVERSE.format(there), A)) == ["token:r: removed", "token:a: added"]
+            for sock in (app, silent):
+                assert read_to_end(sock)[0] == b""
 
     def test_what_a_token_s_clients_share_changes_with_its_limits_only(self, file: Running) -> None:
         text = REVERSE.format(free_port()) + "rate_limit = 1M\n"

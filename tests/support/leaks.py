@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import gevent
 
@@ -72,6 +73,12 @@ def open_fds() -> dict[int, str]:
         except FileNotFoundError:  # the one that listed the directory
             continue
     return found
+
+
+def all_of(kind: type) -> set[Any]:
+    """The live objects of this very type; an earlier test's may be among them, held by its error's frames."""
+    gc.collect()
+    return {thing for thing in gc.get_objects() if type(thing) is kind}
 
 
 def live_greenlets() -> set[gevent.Greenlet]:

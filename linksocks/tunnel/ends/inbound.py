@@ -80,11 +80,6 @@ class Inbound:
         self._associations: Counter[str] = Counter()  # of each address
         self.port: int = listener.getsockname()[1]
 
-    @property
-    def connections(self) -> int:
-        """How many applications are in."""
-        return len(self._server.pool or ())
-
     def ask_for(self, username: str, password: str) -> None:
         """From now on. Who is in stays."""
         self._username, self._password = username, password

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import itertools
 import ssl as stdlib_ssl
 import tracemalloc
@@ -18,6 +17,7 @@ from linksocks.errors import FrameError, LinkClosed
 from linksocks.net.ws import heartbeat
 from linksocks.net.ws import websocket as module
 from linksocks.net.ws.websocket import WebSocket
+from tests.support.leaks import all_of
 from tests.support.rawsocket import (
     BINARY,
     CLOSE,
@@ -791,11 +791,11 @@ def test_tls_violation_is_answered(authority):
 
 
 def test_nothing_holds_a_finished_websocket():
+    others = all_of(WebSocket)
     for _ in range(20):
         with pair() as (websocket, peer):
             websocket.offer(Lines(b"x", 3))
             peer.close()
             ended(websocket)
     del websocket, peer
-    gc.collect()
-    assert not [thing for thing in gc.get_objects() if type(thing) is WebSocket]
+    assert not all_of(WebSocket) - others
