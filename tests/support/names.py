@@ -1,4 +1,4 @@
-"""A resolver that the test answers for."""
+"""A resolver that the test answers for, and the time that the system's own needs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections import deque
 
 from linksocks.errors import Cause, DialError
 from linksocks.net.out.resolve import Address, Resolver, literal
+
+LOOK_UP = 15.0
+"""Seconds for a name that is asked of the system's name server: a question that is lost is asked again after 5 s."""
 
 
 class FickleResolver(Resolver):

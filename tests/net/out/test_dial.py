@@ -15,6 +15,7 @@ from linksocks.net.out import dial as module
 from linksocks.net.out.dial import dial
 from linksocks.net.out.resolve import Address, Resolver
 from tests.support.leaks import nothing_left
+from tests.support.names import LOOK_UP
 from tests.support.targets import mute_port, refusing_port, unanswered_port
 
 
@@ -41,7 +42,7 @@ def resolver():
     resolver.close()
 
 
-def cause(resolver: Resolver, host: str, port: int, timeout: float = 5.0) -> Cause:
+def cause(resolver: Resolver, host: str, port: int, timeout: float = LOOK_UP) -> Cause:
     with pytest.raises(DialError) as caught:
         dial(resolver, host, port, timeout)
     return caught.value.cause

@@ -20,7 +20,7 @@ from linksocks.net.out.resolve import Resolver
 from linksocks.net.out.upstream import Upstream
 from linksocks.tunnel.access import AccessRules, parse_rules
 from tests.support.associations import udp_socket
-from tests.support.names import FickleResolver
+from tests.support.names import LOOK_UP, FickleResolver
 from tests.support.proxies import ANSWER, our_proxy, proxy
 from tests.support.rawsocket import RawPeer
 from tests.support.targets import EchoTarget, mute_port, refusing_port
@@ -49,7 +49,7 @@ def resolver() -> Iterator[Resolver]:
 
 def refusal(resolver: Resolver, host: str, port: int, judge: Judge) -> DialError:
     with pytest.raises(DialError) as caught:
-        dial(resolver, host, port, 5, judge).close()
+        dial(resolver, host, port, LOOK_UP, judge).close()
     return caught.value
 
 
@@ -190,7 +190,7 @@ def test_datagrams_through_a_proxy_are_judged_here() -> None:
 def test_no_spelling_reaches_the_proxy(resolver: Resolver, scheme: str, host: str) -> None:
     way = Upstream(ProxyUrl(scheme, "127.0.0.1", 1), resolver)
     with pytest.raises(DialError) as caught:
-        way.dial(host, 80, 5, PRIVATE)
+        way.dial(host, 80, LOOK_UP, PRIVATE)
     assert not str(caught.value).startswith("upstream proxy")
     assert caught.value.cause in (Cause.NOT_ALLOWED, Cause.HOST_UNREACHABLE)
 

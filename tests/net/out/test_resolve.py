@@ -12,6 +12,7 @@ import pytest
 from linksocks.errors import Cause, DialError
 from linksocks.net.out import resolve as module
 from linksocks.net.out.resolve import Resolver, look_up_for
+from tests.support.names import LOOK_UP
 from tests.support.processes import Process
 
 ANSWER = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.9", 0))]
@@ -77,7 +78,7 @@ def test_localhost(resolver):
 )
 def test_no_such_host_is_one_error_and_no_traceback(resolver, capfd, host):
     with pytest.raises(DialError) as caught:
-        resolver.resolve(host, 80, 5)
+        resolver.resolve(host, 80, LOOK_UP)
     assert caught.value.cause is Cause.HOST_UNREACHABLE
     gevent.sleep(0.01)
     assert capfd.readouterr().err == ""
@@ -95,8 +96,8 @@ def test_answers_are_kept_for_any_port_and_not_for_ever(monkeypatch, resolver):
 
 
 def test_failures_are_not_kept(resolver, monkeypatch):
-    with pytest.raises(DialError):
-        resolver.resolve("nosuch.invalid", 80, 5)
+    with pytest.raises(DialError, match="no such host"):
+        resolver.resolve("nosuch.invalid", 80, LOOK_UP)
     names = Names(monkeypatch, held=set())
     assert resolver.resolve("nosuch.invalid", 80, 5)
     assert names.asked == ["nosuch.invalid"]

@@ -15,6 +15,7 @@ from linksocks.net.out.proxies import ProxyUrl
 from linksocks.net.out.resolve import Address, Resolver
 from linksocks.net.out.upstream import Upstream, egress
 from tests.support.leaks import nothing_left
+from tests.support.names import LOOK_UP
 from tests.support.proxies import ANSWER, SCHEMES, YES, our_proxy, proxy
 from tests.support.rawsocket import RawPeer, read_head, serving
 from tests.support.targets import EchoTarget, GreetingTarget, mute_port, refusing_port, unanswered_port
@@ -37,7 +38,7 @@ def through(resolver) -> Callable[..., Upstream]:
     return make
 
 
-def refused(way: Upstream, host: str = "example.org", port: int = 80, timeout: float = 5.0) -> DialError:
+def refused(way: Upstream, host: str = "example.org", port: int = 80, timeout: float = LOOK_UP) -> DialError:
     with nothing_left():
         with pytest.raises(DialError) as caught:
             way.dial(host, port, timeout)
