@@ -68,6 +68,12 @@ class Process:
         return self._child.poll() is None
 
     @property
+    def silent(self) -> bool:
+        """Whether it says no more: `out` and `err` are complete. It may have ended before."""
+        with self._news:
+            return self._open_pipes == 0
+
+    @property
     def output(self) -> str:
         """All that was said so far, for the message of a failing assert."""
         with self._news:
