@@ -20,6 +20,7 @@ from linksocks.net.tls.context import end_tls, new_context
 from linksocks.net.ws import accept
 from linksocks.net.ws.lobby import Lobby
 from tests.support.certificates import Files
+from tests.support.leaks import open_fds, opened_since
 from tests.support.processes import ran
 from tests.support.rawsocket import BINARY, UPGRADE, RawPeer, frame, read_head
 from tests.support.tunnels import reset
@@ -292,7 +293,7 @@ def test_who_fails_and_goes_on_sending_is_left(server, monkeypatch):
 
 def test_300_failures_leave_nothing(server, files):
     """The fixture of this folder counts descriptors and greenlets at the end; here they go while the server runs."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_fds()
     for number in range(300):
         with plain(server) as sock, contextlib.suppress(OSError):
             if number % 5 == 0:
@@ -305,7 +306,7 @@ def test_300_failures_leave_nothing(server, files):
                 sock.sendall(os.urandom(100))
                 reset(sock)
             # else it says nothing
-    eventually(lambda: len(os.listdir("/proc/self/fd")) == before)
+    eventually(lambda: not opened_since(before))
     assert not len(server.http.lobby)
     with secured(server, files) as sock:
         sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
