@@ -116,6 +116,7 @@ def test_more_of_them_than_can_be_told_just_end(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "_FAREWELLS", 1)
+    monkeypatch.setattr(module, "_FAREWELL", 3600.0)  # the first one's lasts until the last one has come
     caplog.set_level(logging.WARNING)
     lobby = Lobby(each=1)
     with serving(lobby) as port, ExitStack() as stack:
