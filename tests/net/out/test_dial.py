@@ -10,6 +10,7 @@ import warnings
 import gevent
 import pytest
 from gevent import socket
+from gevent.event import Event
 
 from linksocks.errors import Cause, DialError
 from linksocks.net.out import dial as module
@@ -155,8 +156,21 @@ def test_all_win_and_one_is_kept(monkeypatch, recwarn):
     recwarn.clear()
     warnings.simplefilter("always", ResourceWarning)
     monkeypatch.setattr(module, "STAGGER", 0.0)
+    connect = module._connect
+
+    def together(address: Address) -> socket.socket:
+        sock = connect(address)
+        connected.append(address)
+        if len(connected) == 5:
+            all_are.set()
+        all_are.wait()
+        return sock
+
+    monkeypatch.setattr(module, "_connect", together)
     with mute_port() as live:
         for _ in range(20):
+            connected: list[Address] = []
+            all_are = Event()
             dial(FakeResolver(*[("127.0.0.1", live)] * 5), "x", live, 5).close()
     assert [str(warning.message) for warning in recwarn] == []
 
