@@ -32,7 +32,7 @@ def collected(events: Events) -> tuple[list[Event], Callable[[], None]]:
 
 def test_a_link_comes_and_goes(server: Server) -> None:
     client = Client(server.add_forward_token(), ws_url=url_of(server), socks=False)
-    (ours, ours_end), (theirs, _) = collected(client.events()), collected(server.events())
+    (ours, ours_end), (theirs, theirs_end) = collected(client.events()), collected(server.events())
     second, second_end = collected(client.events())
     client.wait_ready(10)
     client.close()
@@ -44,6 +44,7 @@ def test_a_link_comes_and_goes(server: Server) -> None:
     assert up.name == down.name
     assert second == ours
     server.close()
+    theirs_end()
     assert [type(event) for event in theirs] == [LinkUp, LinkDown]
 
 
