@@ -19,12 +19,17 @@ close_now = cast(Callable[[int], None], monkey.get_original("os", "close"))
 _start_new_thread = monkey.get_original("_thread", "start_new_thread")
 
 
-def start_thread(name: str, run: Callable[[], None]) -> None:
-    """Runs it in a new thread, for which the interpreter's exit does not wait. Raises RuntimeError."""
+def start_thread(name: str, run: Callable[[], None]) -> threading.Thread | None:
+    """Runs it in a new thread, for which the interpreter's exit does not wait. Raises RuntimeError.
+
+    None where `threading` does not know of it.
+    """
     if monkey.is_module_patched("threading"):
         _start_new_thread(run, ())  # Thread.start would make a greenlet
-    else:
-        threading.Thread(target=run, name=name, daemon=True).start()
+        return None
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    return thread
 
 
 def in_main_thread() -> bool:

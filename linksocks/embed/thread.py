@@ -41,7 +41,7 @@ class HubThread:
         self._failure: Exception | None = None
         started = ThreadWaiter()
         try:
-            start_thread(_NAME, lambda: self._main(started.wake))
+            self._native = start_thread(_NAME, lambda: self._main(started.wake))
         except RuntimeError as error:
             raise LinkSocksError(f"no thread for tunnels: {error}") from error
         started.wait(None)
@@ -63,6 +63,7 @@ class HubThread:
         self._joiners.append(waiter.wake)
         if not self._ended:
             waiter.wait(timeout)
+        self._join_native()
 
     async def async_join(self, timeout: float) -> None:
         """The same in asyncio."""
@@ -70,6 +71,12 @@ class HubThread:
         self._joiners.append(waiter.wake)
         if not self._ended:
             await waiter.wait(timeout)
+        self._join_native()
+
+    def _join_native(self) -> None:
+        """Waits for its last steps, behind the words to who joins: `threading` counts it until then."""
+        if self._ended and self._native is not None:
+            self._native.join()
 
     def _main(self, started: Callable[[], object]) -> None:
         try:
