@@ -389,7 +389,7 @@ def test_in_the_thread_of_the_home():
             return pid
         def call():
             while not done.is_set():
-                home.call(int, timeout=1)
+                home.call(int, timeout=10)
         callers = [threading.Thread(target=call) for _ in range(3)]
         for caller in callers:
             caller.start()
