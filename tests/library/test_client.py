@@ -102,11 +102,14 @@ def test_without_reconnect_any_failure_is_said_at_once() -> None:
             client.proxies  # noqa: B018
 
 
-def test_with_reconnect_a_deadline_ends_the_wait_and_says_what_failed() -> None:
+def test_with_reconnect_a_deadline_ends_the_wait_and_says_what_failed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with (
         refusing_port() as port,
         Client("token", ws_url=f"ws://127.0.0.1:{port}", socks=False, reconnect=True) as client,
     ):
+        eventually(lambda: "trying again" in caplog.text)
         with pytest.raises(DeadlineError, match="refused") as caught:
             client.wait_ready("300ms")
         assert isinstance(caught.value, TimeoutError)
