@@ -79,10 +79,12 @@ def test_each_worker_has_its_own_tunnel(world: World, patched: bool, args: list[
 
 @pytest.mark.parametrize("name", ["gunicorn_gthread.py", "gunicorn_gevent.py"])
 def test_a_request_that_is_under_way_is_answered_before_the_end(world: World, name: str) -> None:
+    before = world.logins
     with (
         ThreadPoolExecutor(1) as pool,
         gunicorn(world, "--config", str(EXAMPLES / name), "watched:app") as (process, address),
     ):
+        world.wait_logins(before + 2)  # else the first may answer all, while the other one starts
         both_workers(address)  # one that is in post_fork when SIGTERM comes does not hear it
         asked = pool.submit(fetch, f"{address}/held")
         world.intranet.wait_held()
