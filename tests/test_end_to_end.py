@@ -365,6 +365,7 @@ def test_a_process_out_of_descriptors_recovers(stack: ExitStack, echo: EchoTarge
     """What came before goes on, what comes meanwhile waits or is refused, what comes after is served."""
     tunnel = start(stack)
     process = tunnel.server if short == "server" else tunnel.client
+    idle = _Usage.of(process.pid)
     resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (30, 30))
 
     def attempt(_: int) -> socket.socket | None:
@@ -381,6 +382,9 @@ def test_a_process_out_of_descriptors_recovers(stack: ExitStack, echo: EchoTarge
         for app in apps:
             if app is not None:
                 app.close()
+    _eventually(
+        lambda: _Usage.of(process.pid).fds <= idle.fds, process
+    )  # the targets end after the applications
     tunnel.works(echo)
 
 
