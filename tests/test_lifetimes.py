@@ -172,7 +172,7 @@ class TestEverybody:
         self, mode: str, target: Target, echo: EchoTarget
     ) -> None:
         """The same ports lead to the same providers, with nobody's help."""
-        with Chain(mode, pace=PACE) as chain:
+        with Chain(mode, pace=PACE, comes_back=True) as chain:
             survivors = chain.processes[1:]
             chain.works(echo)
             idle = Baseline(*survivors)

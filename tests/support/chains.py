@@ -9,7 +9,8 @@ agent    a connector's                a provider, in turn
 autonomy a connector's                the provider that brought the connector's token
 ======== ============================ ==============================================
 
-Ports are the kernel's, read from what the processes say. All waiting lets this thread's hub run.
+Ports are the kernel's, read from what the processes say; those of a server that is to come back are the test's, as
+the kernel may give its own to somebody else meanwhile. All waiting lets this thread's hub run.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from gevent import socket
 
 from tests.support import socks
 from tests.support.cable import Cable
+from tests.support.ports import free_port
 from tests.support.processes import Process, linksocks
 from tests.support.targets import EchoTarget
 from tests.support.tunnels import Target, application
@@ -52,7 +54,8 @@ class Chain:
     """The processes of `mode`, with one provider and one port for applications at `socks_port`.
 
     `entry` are flags for whoever has that port, `server` for the server; `pace` is Python that each process runs
-    first, to make a constant small. All links go through `cable` where there is one, the first provider's first.
+    first, to make a constant small. All links go through `cable` where there is one, the first provider's first. The
+    server will be killed and come back where it `comes_back`.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Chain:
         server: Sequence[str] = (),
         pace: str = "",
         cable: Cable | None = None,
+        comes_back: bool = False,
     ) -> None:
         self.mode = mode
         self.providers: list[Process] = []
@@ -73,8 +77,7 @@ class Chain:
         self._cable = cable
         self._stack = ExitStack()
         self._ended: list[Process] = []
-        self.ws_port = 0
-        self.socks_port = 0
+        self.ws_port, self.socks_port = (free_port(), free_port()) if comes_back else (0, 0)
 
     def __enter__(self) -> Self:
         with self._stack:
