@@ -24,7 +24,9 @@ class Echo:
 
     def __enter__(self) -> Self:
         for sock in self._sockets:
-            threading.Thread(target=_echo, args=(sock,), daemon=True).start()
+            thread = threading.Thread(target=_echo, args=(sock,), daemon=True)
+            thread.start()
+            self._stack.callback(_end, sock, thread)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -81,12 +83,14 @@ def _associate(control: socket.socket) -> tuple[str, int]:
 
 
 def _echo(sock: socket.socket) -> None:
-    while True:
-        try:
-            data, address = sock.recvfrom(65536)
-        except OSError:
-            return
-        sock.sendto(data, address)
+    while (got := sock.recvfrom(65536))[0]:
+        sock.sendto(*got)
+
+
+def _end(sock: socket.socket, thread: threading.Thread) -> None:
+    """Of an echo: one that waits does not hear of a close."""
+    sock.sendto(b"", sock.getsockname())
+    thread.join()
 
 
 def _header(host: str, port: int) -> bytes:

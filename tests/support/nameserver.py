@@ -23,18 +23,19 @@ class NameServer:
         """The names, in order."""
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
+        # One that waits does not hear of a close: it may go on with what gets the descriptor's number next.
+        self._socket.sendto(b"", self._socket.getsockname())
+        self._thread.join()
         self._socket.close()
 
     def _serve(self) -> None:
-        while True:
-            try:
-                raw, peer = self._socket.recvfrom(65_536)
-            except OSError:
-                return
+        while (got := self._socket.recvfrom(65_536))[0]:
+            raw, peer = got
             self._socket.sendto(self._answer(raw), peer)
 
     def _answer(self, raw: bytes) -> bytes:
