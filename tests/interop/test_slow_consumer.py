@@ -27,6 +27,8 @@ TOKEN = "the-right-token"
 MIB = 1024 * 1024
 PATIENCE = 3.0
 """Seconds. A neighbour waits too where the machine is busy, and must not come near it."""
+SPARE = 2.0
+"""Seconds. When the slow one has used up all, a busy machine may still hold up the reader of its neighbours."""
 SLOW = 400_000
 """Bytes per second: something moves within PATIENCE, so only all the waits together are too long."""
 
@@ -34,7 +36,7 @@ _OURS = (
     "import sys\n"
     "from linksocks.cli import main\n"
     "from linksocks.tunnel.channels import patience\n"
-    f"patience.PATIENCE = {PATIENCE}\n"
+    f"patience.PATIENCE = {PATIENCE}; patience.SPARE = {SPARE}\n"
     "sys.exit(main())\n"
 )
 
