@@ -22,14 +22,16 @@ from tests.support.targets import EchoTarget
 from tests.support.tunnels import Target, application
 from tests.support.waits import eventually
 
+OPENED = "applications' port .* is open"
+
 
 @pytest.fixture
 def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
-    """supervisord with a server and a client that has logged in."""
+    """supervisord with a server and a client that has logged in, and opened its port behind that."""
     with Supervisor(tmp_path) as supervisor:
         for program in (SERVER, CLIENT):
             supervisor.wait_running(program)
-        supervisor.wait_log(CLIENT, "logged in at")
+        supervisor.wait_log(CLIENT, OPENED)
         yield supervisor
 
 
@@ -136,9 +138,10 @@ def test_supervisord_waits_longer_than_grace() -> None:
 
 
 def test_who_was_killed_comes_back(supervisor: Supervisor) -> None:
-    for logins, program in enumerate((SERVER, CLIENT), 2):
+    for program, logins, openings in ((SERVER, 2, 1), (CLIENT, 3, 2)):
         pid = int(supervisor.control("pid", program))
         os.kill(pid, signal.SIGKILL)
         supervisor.wait_running(program, other_than=pid)
         supervisor.wait_log(CLIENT, "logged in at", times=logins)
+        supervisor.wait_log(CLIENT, OPENED, times=openings)
         works(supervisor)
