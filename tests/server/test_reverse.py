@@ -18,9 +18,9 @@ from linksocks.wire import messages as m
 from linksocks.wire.auth import token_hash
 from tests.support import socks
 from tests.support.hands import Hand
+from tests.support.ports import free_port
 from tests.support.rawsocket import BINARY, RawPeer, upgraded
 from tests.support.roles import by_hand, running, server_role
-from tests.support.targets import refusing_port
 from tests.support.tunnels import application, read_to_end
 
 TOKEN = "a-reverse-token"
@@ -152,8 +152,7 @@ class TestPort:
             app.close()
 
     def test_a_token_that_can_not_be_takes_no_port(self) -> None:
-        with refusing_port() as port:
-            pass
+        port = free_port()
         role = server_role(token="", port_pool=[port])
         role.add(TokenSpec(Kind.FORWARD, "taken"))
         for token in ("taken", "", "anonymous"):
