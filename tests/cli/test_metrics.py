@@ -54,7 +54,7 @@ def test_a_client_is_ready_when_its_server_is_there() -> None:
                 of_server = scrape(pages(server))
             assert of_server.of("linksocks_bytes_total", peer="forward client", direction="sent") == 4
             assert of_server["linksocks_dial_seconds_count"] == 1
-        client.wait_line("trying again")
+        client.wait_line("lost a link to the server")
         assert status(f"{base}/readyz") == 503
 
 
