@@ -83,7 +83,7 @@ def test_it_waits_for_a_provider(server: ServerRole) -> None:
 
 @pytest.mark.parametrize("timeout", [0.05, None])
 def test_not_for_ever(server: ServerRole, monkeypatch: pytest.MonkeyPatch, timeout: float | None) -> None:
-    monkeypatch.setattr(grants, "APPLICATION_WAIT", 0.1)
+    monkeypatch.setattr(grants, "APPLICATION_WAIT", PATIENCE if timeout else 0.1)
     with pytest.raises(DialError) as late:
         server.dial(REVERSE, "target", 80, timeout)
     assert late.value.cause is (Cause.TIMED_OUT if timeout else Cause.NETWORK_UNREACHABLE)
