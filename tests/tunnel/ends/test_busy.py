@@ -51,6 +51,11 @@ def left(tunnel: Tunnel) -> None:
 
 
 class TestArrives:
+    @pytest.fixture(autouse=True)
+    def no_haste(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """However slow this machine is just now."""
+        monkeypatch.setattr(module, "DELIVERY", 2 * PATIENCE)
+
     @both_kinds
     @both_ways
     def test_what_was_said_before_the_close(self, kind: str, way: str) -> None:
