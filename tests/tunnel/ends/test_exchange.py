@@ -193,8 +193,9 @@ class TestBodies:
             read_head(stage.app)
             stage.goes_on()
 
-    def test_an_answer_before_the_request_is_out(self) -> None:
+    def test_an_answer_before_the_request_is_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The rest of the request is of no use; the application reads the answer, and the end."""
+        monkeypatch.setattr(inbounds, "_FAREWELL", PATIENCE)  # the rest may take its time
         with scene(receive_buffer=4096) as stage:
             stage.ask("POST", f"Content-Length: {100 * MIB}")
             sending = gevent.spawn(stage.app.sendall, bytes(16 * MIB))  # more than all buffers and the window
@@ -450,12 +451,13 @@ class TestStalls:
             assert read_head(stage.app).startswith(b"HTTP/1.1 504 Gateway Timeout\r\n")
 
     def test_one_that_stops_in_its_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(streams, "STALLED", 0.3)
         with scene() as stage:
             stage.ask()
             stage.asked()
             stage.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", end=False)
             read_head(stage.app)
+            monkeypatch.setattr(streams, "STALLED", 0.05)
+            stage.answer(b"d", end=False)  # its wait for more begins anew
             assert not read_to_end(stage.app)[1]
 
     def test_an_application_that_stops_in_its_request(self, monkeypatch: pytest.MonkeyPatch) -> None:
