@@ -15,6 +15,7 @@ from linksocks.errors import AuthError, ConnectorError, LinkError
 from linksocks.wire import messages as m
 from linksocks.wire.auth import token_hash
 from tests.support.roles import TOKEN, provider_role, running
+from tests.support.targets import refusing_port
 from tests.support.tunnels import PATIENCE, Target, read_to_end
 from tests.support.visitors import YES, PlayedServer, Visitor
 from tests.support.waits import eventually
@@ -68,9 +69,7 @@ class TestDial:
             stopped(provider, visitor)
 
     def test_a_target_that_is_not_there(self, server: PlayedServer) -> None:
-        with Target() as target:
-            dead = target.port
-        with running(provider_role(server.port)) as provider:
+        with refusing_port() as dead, running(provider_role(server.port)) as provider:
             visitor = server.admit()
             visitor.send(m.Connect(b"c" * 16, "127.0.0.1", dead))
             answer = visitor.expect(m.ConnectResponse)
@@ -108,9 +107,11 @@ class TestEnd:
                 provider.wait()
 
     def test_no_server_is_the_end_without_reconnect(self) -> None:
-        with Target() as target:
-            dead = target.port
-        with running(provider_role(dead, reconnect=False)) as provider, pytest.raises(LinkError):
+        with (
+            refusing_port() as dead,
+            running(provider_role(dead, reconnect=False)) as provider,
+            pytest.raises(LinkError),
+        ):
             provider.wait()
 
     def test_a_stop_lets_connections_end_and_takes_no_new_ones(self, server: PlayedServer) -> None:
