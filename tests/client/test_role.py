@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import gevent
 import pytest
 from gevent import socket
+from gevent.event import Event
 
 from linksocks.client import links as links_module
 from linksocks.client import role as roles
@@ -13,6 +14,8 @@ from linksocks.client.role import ClientRole
 from linksocks.errors import AuthError, ConfigError, LinkClosed, LinkError, ListenError
 from linksocks.net.listen import bind
 from linksocks.server.role import ServerRole
+from linksocks.tunnel.channels.link import Link
+from linksocks.tunnel.ends import busy
 from linksocks.wire import messages as m
 from tests.support import socks
 from tests.support.ports import free_port
@@ -240,10 +243,19 @@ class TestStop:
         with gevent.Timeout(3), running(client_role(free_port(), reconnect_delay=1000)):
             gevent.sleep(0.05)
 
-    def test_while_connections_wait_for_a_link(self) -> None:
-        with gevent.Timeout(3), running(client_role(free_port(), socks_no_wait=True)) as client:
+    def test_while_connections_wait_for_a_link(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        waiting, pick = Event(), links_module.Links.pick
+
+        def noticed(links: links_module.Links) -> Link:
+            waiting.set()
+            return pick(links)
+
+        monkeypatch.setattr(links_module.Links, "pick", noticed)
+        with running(client_role(free_port(), socks_no_wait=True)) as client:
             app = gevent.spawn(application, client.socks_port, 80)
-            app.join(0.05)
+            assert waiting.wait(PATIENCE)
+            with gevent.Timeout(3):
+                client.stop(0)
         with pytest.raises(OSError, match=r"reset|ended"):
             app.get()
 
@@ -283,8 +295,9 @@ class TestStop:
     @pytest.mark.parametrize("pause", [0.0, 0.005])
     @pytest.mark.parametrize("own", [False, True], ids=["by the port", "of the program"])
     def test_what_was_said_before_the_close_arrives_without_grace(
-        self, server: ServerRole, own: bool, pause: float
+        self, server: ServerRole, own: bool, pause: float, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(busy, "DELIVERY", 2 * PATIENCE)  # however slow this machine is just now
         size = 4 * 1024 * 1024
         with Target(receive_buffer=64 * 1024) as target, running(client_role(server.port)) as client:
             waiting = gevent.spawn(target.accept)
