@@ -23,6 +23,9 @@ from linksocks.net.hub import log_failures
 
 _NAME: Final = "linksocks"
 
+_LAST_STEPS: Final = 1.0
+"""Seconds for microseconds of work; at the interpreter's end a thread may be stopped in them."""
+
 _DESCRIPTORS: Final = 3
 """For epoll, and for waking it: an eventfd, or a pipe."""
 
@@ -76,7 +79,7 @@ class HubThread:
     def _join_native(self) -> None:
         """Waits for its last steps, behind the words to who joins: `threading` counts it until then."""
         if self._ended and self._native is not None:
-            self._native.join()
+            self._native.join(_LAST_STEPS)
 
     def _main(self, started: Callable[[], object]) -> None:
         try:
