@@ -41,7 +41,7 @@ def create_api(controls: Controls, keys: Iterable[str]) -> Blueprint:
 class _TokenConverter(BaseConverter):
     """The rest of a path, whatever it is: a token may begin with a slash, as nothing of `path` may."""
 
-    regex = ".+"
+    regex = "(?s:.+)"
     part_isolating = False
 
 
