@@ -382,9 +382,8 @@ def test_a_process_out_of_descriptors_recovers(stack: ExitStack, echo: EchoTarge
         for app in apps:
             if app is not None:
                 app.close()
-    _eventually(
-        lambda: _Usage.of(process.pid).fds <= idle.fds, process
-    )  # the targets end after the applications
+    # The targets end after the applications, and have descriptors until then.
+    _eventually(lambda: _Usage.of(process.pid).fds <= idle.fds, process)
     tunnel.works(echo)
 
 
