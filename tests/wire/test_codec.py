@@ -89,7 +89,7 @@ def test_fixtures_come_in_pairs() -> None:
 # Round trips
 
 
-@settings(deadline=None, derandomize=True, max_examples=1500)
+@settings(max_examples=1500)
 @given(strategies.messages, strategies.versions)
 def test_round_trip(message: m.Message, version: int) -> None:
     raw = pack(message, version)
@@ -98,7 +98,6 @@ def test_round_trip(message: m.Message, version: int) -> None:
     assert pack(parse(raw), version) == raw
 
 
-@settings(deadline=None, derandomize=True)
 @given(strategies.ids, st.binary(), strategies.versions)
 def test_data_header_is_the_head_of_a_packed_message(channel: bytes, payload: bytes, version: int) -> None:
     assert data_header(version, channel, len(payload)) + payload == pack(m.Data(channel, payload), version)
@@ -224,14 +223,14 @@ def parse_or_refuse(raw: bytes) -> None:
 TYPES = st.one_of(st.integers(0, 0x11), st.integers(0x40, 0x43), st.integers(0, 255))
 
 
-@settings(deadline=None, derandomize=True, max_examples=2000)
+@settings(max_examples=2000)
 @given(st.integers(0, 0x11), TYPES, st.binary(max_size=100))
 @example(0, 4, b"")
 def test_random_bytes(version: int, kind: int, body: bytes) -> None:
     parse_or_refuse(bytes((version, kind)) + body)
 
 
-@settings(deadline=None, derandomize=True, max_examples=500)
+@settings(max_examples=500)
 @given(st.binary(max_size=4))
 def test_random_stumps(raw: bytes) -> None:
     parse_or_refuse(raw)
@@ -247,14 +246,14 @@ KEYS = st.sampled_from(
 )
 
 
-@settings(deadline=None, derandomize=True, max_examples=400)
+@settings(max_examples=400)
 @given(st.integers(0x09, 0x11), st.dictionaries(KEYS, JSON) | JSON)
 def test_random_json(kind: int, value: Any) -> None:
     body = json.dumps(value).encode()
     parse_or_refuse(bytes((1, kind)) + len(body).to_bytes(4) + body)
 
 
-@settings(deadline=None, derandomize=True, max_examples=2000)
+@settings(max_examples=2000)
 @given(st.sampled_from(NAMES), st.data())
 def test_mutated_golden_bytes(name: str, data: st.DataObject) -> None:
     raw = bytearray(golden(name)[0])
@@ -264,7 +263,7 @@ def test_mutated_golden_bytes(name: str, data: st.DataObject) -> None:
     parse_or_refuse(bytes(raw))
 
 
-@settings(deadline=None, derandomize=True, max_examples=1000)
+@settings(max_examples=1000)
 @given(strategies.messages, st.data())
 def test_every_cut_of_a_message(message: m.Message, data: st.DataObject) -> None:
     raw = pack(message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tracemalloc
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame as ForeignFrame
 from websockets.frames import Opcode as ForeignOpcode
@@ -71,7 +71,6 @@ def streams(draw):
     return masked, raw, events
 
 
-@settings(deadline=None)
 @given(streams(), st.lists(st.integers(1, 100_000), min_size=1, max_size=5), st.data())
 def test_any_frames_in_any_pieces(stream, sizes, data):
     masked, raw, events = stream
@@ -88,7 +87,6 @@ def test_byte_by_byte(masked):
     assert feed(MessageReceiver(masked=masked), raw, [1]) == [(BINARY, b"x" * 130), (PING, b"p")]
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=70_000), st.booleans())
 def test_reads_what_websockets_writes(payload, masked):
     raw = ForeignFrame(ForeignOpcode.BINARY, payload).serialize(mask=masked)
@@ -216,7 +214,6 @@ def test_random_bytes_raise_only_frame_error(raw, masked):
     assert code in (0, 1002, 1009)
 
 
-@settings(deadline=None)
 @given(streams(), st.data())
 def test_a_changed_byte_raises_only_frame_error(stream, data):
     masked, raw, _ = stream

@@ -138,7 +138,7 @@ REQUESTS = st.one_of(
 )
 
 
-@settings(deadline=None, derandomize=True, max_examples=1000)
+@settings(max_examples=1000)
 @given(REQUESTS, st.booleans(), st.data())
 def test_no_cut_changes_what_comes_out(raw: bytes, secured: bool, data: st.DataObject) -> None:
     credentials = ("u", "p") if secured else ("", "")

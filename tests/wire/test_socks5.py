@@ -215,7 +215,7 @@ HANDSHAKES = st.one_of(
 )
 
 
-@settings(deadline=None, derandomize=True, max_examples=2000)
+@settings(max_examples=2000)
 @given(HANDSHAKES, st.booleans(), st.data())
 def test_no_cut_changes_what_comes_out(raw: bytes, secured: bool, data: st.DataObject) -> None:
     credentials = ("u", "p") if secured else ("", "")
@@ -245,7 +245,6 @@ def test_the_plain_reply_has_an_empty_ipv4_address() -> None:
     assert reply(0) == bytes.fromhex("05 00 00 01 00000000 0000")
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.ip_addresses(), st.integers(0, 65535))
 def test_a_bound_address_reads_as_a_requested_one(host: ipaddress.IPv4Address, port: int) -> None:
     raw = reply(1, str(host), port)

@@ -74,9 +74,6 @@ def test_it_answers_as_described(url: str, operation: APIOperation, mode: Genera
     @given(case=operation.as_strategy(mode))
     @settings(
         max_examples=20,
-        derandomize=True,
-        database=None,
-        deadline=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
