@@ -28,13 +28,14 @@ what happens                                ends          who learns of it
 EndOfStream came                            incoming      the sink: End.WHOLE
 Disconnect came, clean                      both          the sink: End.CLOSED
 Disconnect came, any other                  both, broken  the sink: reset
-`abort()`, `fail()`                         both, broken  the peer: Disconnect with the reason; by `fail` the sink
+`abort()`, `fail()`; last words are sent    both, broken  the peer: Disconnect with the reason; by `fail` the sink
 the link is lost                            both, broken  the sink: reset
 full too long, see tunnel.patience          both, broken  the peer: Disconnect with the reason; the sink: reset
 =========================================== ============= ===============================================
 
-From `close` on nothing more is delivered. A channel that has ended in both directions is forgotten by its carrier at
-once, and `gone` is set.
+Last words are what waits for nothing but its turn, as a server's answer right before its reset; what else waits is
+dropped. From `close` on nothing more is delivered. A channel that has ended in both directions is forgotten by its
+carrier at once, and `gone` is set.
 """
 
 from __future__ import annotations
@@ -233,11 +234,29 @@ class Channel:
             self._carrier.offer(self)
 
     def abort(self, reason: str) -> None:
-        """Ends the channel as broken: the peer resets its side. What waits is dropped. The sink is not told."""
+        """Ends the channel as broken, after its last words: the peer resets its side. The sink is not told."""
         if not self._broken and not self._ended:
-            self._break(reason)
-            self._carrier.send(Disconnect(self.id, self._broken))  # without a text it would be a clean end
+            self._outgoing = self._last_words()
+            self._let_go(reason)
+            farewell = Disconnect(self.id, self._broken)  # without a text it would be a clean end
+            if self._outgoing:
+                self._farewell, self._incoming_ended = farewell, True
+                self._carrier.offer(self)
+            else:
+                self._leave()
+                self._carrier.send(farewell)
         self._drop()
+
+    def _last_words(self) -> Buffer:
+        """What waits for nothing but its turn."""
+        if self._held or (self._asking is not None and self._asking.open):
+            return b""
+        size = len(self._outgoing)
+        if self.flow:
+            size = min(size, self._limit - self._sent)
+        if self.sending is not None:
+            size = 0 if self.sending.debt else min(size, self.sending.turn)
+        return memoryview(self._outgoing)[:size] if size > 0 else b""
 
     def consumed(self, count: int) -> None:
         """The sink passed on `count` bytes of what was delivered."""
@@ -380,23 +399,21 @@ class Channel:
 
     def on_disconnect(self, error: str) -> None:
         """Both directions have ended."""
-        if self._broken:
-            return
         unanswered = self._asking is not None and self._asking.open
-        if error not in _CLEAN or unanswered:
+        if self._broken or unanswered or error not in _CLEAN:
             self.on_lost(error or "the peer closed the channel")
             return
-        self._outgoing, self._outgoing_ended = b"", True
-        self._farewell = None
-        self._incoming_ended = True
+        self._outgoing_ended = self._incoming_ended = True
         self._room.set()
         self._leave()
         self._release_reader()
         self.sink.deliver_end(End.CLOSED)
 
     def on_lost(self, reason: str) -> None:
-        """The channel is gone: the peer broke it off, or the link is lost."""
-        if not self._broken:
+        """The channel is gone: the peer broke it off, or the link is lost. There is nobody for last words."""
+        if self._broken:
+            self._leave()
+        else:
             self._break(reason)
             self.sink.deliver_reset(reason)
 
@@ -470,6 +487,8 @@ class Channel:
             self._leave()
 
     def _leave(self) -> None:
+        """Nothing more is sent."""
+        self._outgoing, self._farewell = b"", None
         self._carrier.forget(self)
         self.gone.set()
 
@@ -484,12 +503,15 @@ class Channel:
             self._slack.set()
 
     def _break(self, reason: str) -> None:
+        """Ends it at once."""
+        self._let_go(reason)
+        self._leave()
+
+    def _let_go(self, reason: str) -> None:
+        """It is broken: nobody waits for it any more."""
         self._broken = reason or "the channel is closed"
         self._drop()
-        self._outgoing = b""
-        self._farewell = None
         self._room.set()
         self._release_reader()
         if self._asking is not None and self._asking.open:
             self._asking.lose(self._broken)
-        self._leave()

@@ -249,6 +249,7 @@ def test_channels_are_served_in_turn() -> None:
         flood.kill()
         bulk.abort("over")
         small.abort("over")
+        peer.fence()
 
 
 def _flood(channel: Channel) -> None:

@@ -11,6 +11,7 @@ from gevent import socket
 from linksocks.tunnel.channels import patience
 from linksocks.tunnel.channels.channel import End
 from linksocks.tunnel.ends import relay
+from linksocks.tunnel.ends.callers import Callers
 from tests.support import socks
 from tests.support.tunnels import KINDS, PATIENCE, Target, Tunnel, read_to_end, reset
 
@@ -230,6 +231,29 @@ class TestBrokenEnds:
                 app.close()
 
     @both_kinds
+    def test_such_an_answer_may_have_to_wait_for_its_turn(self, kind: str) -> None:
+        """The link is busy with another stream when the reset comes right behind the answer."""
+        with Target() as target, Tunnel(kind) as tunnel:
+            downloading = gevent.spawn(target.accept)
+            busy = socket.socket(fileno=Callers(tunnel.passage).dial("127.0.0.1", target.port))
+            source = downloading.get()
+            flood, drain = gevent.spawn(_flood, source, 1 << 40), gevent.spawn(_read_to_nowhere, busy)
+            for _ in range(10):
+                app, conn = tunnel.join(target)
+                upload = gevent.spawn(_flood, app, 4 << 20)
+                socks.read_exactly(conn, 1000)
+                conn.sendall(b"413 too large")
+                gevent.sleep(0)
+                conn.close()
+                assert read_to_end(app)[0] == b"413 too large"
+                upload.join()
+                app.close()
+            flood.kill()
+            reset(source)
+            drain.join()
+            busy.close()
+
+    @both_kinds
     def test_a_reset_of_the_target_resets_the_application(self, kind: str) -> None:
         with Target() as target, Tunnel(kind) as tunnel:
             app, conn = tunnel.join(target)
@@ -299,6 +323,12 @@ class TestBrokenEnds:
 
 def _pattern(size: int) -> bytes:
     return b"".join(b"%8d" % count for count in range(size // 8))
+
+
+def _read_to_nowhere(sock: socket.socket) -> None:
+    with contextlib.suppress(ConnectionResetError):
+        while sock.recv(1 << 20):
+            pass
 
 
 def _flood(sock: socket.socket, size: int) -> None:
