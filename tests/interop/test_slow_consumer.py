@@ -99,7 +99,8 @@ def test_alone_and_still_reading_it_gets_every_byte(pair: Pair) -> None:
 def test_it_is_closed_and_its_neighbours_go_on(pair: Pair) -> None:
     """The neighbours' rate is compared to their own before, in the same run; not a byte of theirs is lost.
 
-    One window after that is as fast will do: those of Go peers differ fivefold, with nobody slow too.
+    One window after that is as fast will do: those of Go peers differ fivefold, with nobody slow too. It may be late:
+    what the kernel dropped of a link that was held up, TCP sends again after two seconds.
     """
     with Target() as target, ExitStack() as stack:
         memory = Memory(pair.ours)
@@ -112,11 +113,10 @@ def test_it_is_closed_and_its_neighbours_go_on(pair: Pair) -> None:
         stack.callback(slow.close)
         eventually(lambda: bool(slow.outcome), pair.ours, pair.theirs, timeout=10 * PATIENCE)
         assert slow.outcome == RESET, pair.output
-        after = rates(neighbours, 4)
+        eventually(lambda: rates(neighbours, 1)[0] >= statistics.median(before) / 2, pair.ours, pair.theirs)
         for neighbour in neighbours:
             neighbour.stop()
         assert [neighbour.wait() for neighbour in neighbours] == [WHOLE] * 5
-        assert max(after) >= statistics.median(before) / 2
         assert memory.growth < 64 * MIB
 
 
