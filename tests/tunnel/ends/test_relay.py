@@ -148,14 +148,15 @@ class TestOrderlyEnds:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """To end the stream in good order here would make a part look like the whole."""
-        monkeypatch.setattr(relay, "UNANSWERED", 0.5)  # the answer begins before
+        monkeypatch.setattr(relay, "UNANSWERED", 0.05)
         with Target() as target, Tunnel("foreign") as tunnel:
             app, conn = tunnel.join(target)
             app.sendall(b"request")
-            app.shutdown(socket.SHUT_WR)
             assert socks.read_exactly(conn, 7) == b"request"
             conn.sendall(b"the first half of an ans")
-            assert read_to_end(app) == (b"the first half of an ans", False)
+            assert socks.read_exactly(app, 24) == b"the first half of an ans"
+            app.shutdown(socket.SHUT_WR)
+            assert read_to_end(app) == (b"", False)
             assert not read_to_end(conn)[1]
             app.close()
             conn.close()
