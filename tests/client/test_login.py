@@ -13,7 +13,6 @@ from linksocks.client.login import ANONYMOUS, log_in
 from linksocks.errors import AuthError, LinkError
 from linksocks.net.ws.websocket import WebSocket
 from linksocks.wire.messages import Auth
-from tests.support.leaks import nothing_left
 from tests.support.rawsocket import BINARY, PING, PONG, TEXT, RawPeer
 
 AUTH = Auth("secret", reverse=False, instance=bytes(range(16)))
@@ -28,12 +27,11 @@ def failure(reason: bytes, version: int = 1) -> bytes:
 @pytest.fixture
 def ends() -> Iterator[tuple[WebSocket, RawPeer]]:
     """The client's WebSocket, and the server by hand."""
-    with gevent.Timeout(20, AssertionError("not done in 20 s")), nothing_left():
-        ours, theirs = socket.socketpair()
-        websocket = WebSocket(ours, client=True, name="server")
-        yield websocket, RawPeer(theirs, masking=False)
-        theirs.close()
-        websocket.finish()
+    ours, theirs = socket.socketpair()
+    websocket = WebSocket(ours, client=True, name="server")
+    yield websocket, RawPeer(theirs, masking=False)
+    theirs.close()
+    websocket.finish()
 
 
 def refused(websocket: WebSocket, kind: type[LinkError], auth: Auth = AUTH, *, by_url: bool = True) -> str:

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
-import gevent
 import pytest
 
-from tests.support.leaks import nothing_left
+from tests.support.guard import guarded
 
 
 @pytest.fixture(autouse=True)
 def hub_is_clean() -> Iterator[None]:
-    with nothing_left(), gevent.Timeout(20):
+    with guarded():
         yield

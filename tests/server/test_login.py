@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 
-import gevent
 import pytest
 from gevent import socket
 
@@ -20,7 +19,6 @@ from linksocks.server.tokens import Token, TokenTable
 from linksocks.tunnel.channels.limits import Limits
 from linksocks.wire.auth import token_hash
 from linksocks.wire.extensions import Extensions
-from tests.support.leaks import nothing_left
 from tests.support.rawsocket import BINARY, CLOSE, TEXT, RawPeer
 
 HASH = token_hash("secret")
@@ -59,12 +57,11 @@ def tokens() -> TokenTable:
 @pytest.fixture
 def ends() -> Iterator[tuple[WebSocket, RawPeer]]:
     """The server's WebSocket, and the client by hand."""
-    with gevent.Timeout(20, AssertionError("not done in 20 s")), nothing_left():
-        ours, theirs = socket.socketpair()
-        websocket = WebSocket(ours, client=False, name="client", stranger=True)
-        yield websocket, RawPeer(theirs, masking=True)
-        theirs.close()
-        websocket.finish()
+    ours, theirs = socket.socketpair()
+    websocket = WebSocket(ours, client=False, name="client", stranger=True)
+    yield websocket, RawPeer(theirs, masking=True)
+    theirs.close()
+    websocket.finish()
 
 
 def accepted(websocket: WebSocket, **query: str) -> Accepted:

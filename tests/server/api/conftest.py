@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import gevent
 import pytest
 
 from linksocks.server.role import ServerRole
 from tests.support.api import KEY, Api
-from tests.support.leaks import nothing_left
 from tests.support.roles import running, server_role
-
-
-@pytest.fixture(autouse=True)
-def hub_is_clean() -> Iterator[None]:
-    with nothing_left(), gevent.Timeout(20):
-        yield
 
 
 @pytest.fixture

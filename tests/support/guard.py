@@ -1,0 +1,20 @@
+"""Around each test whose hub runs in its own thread: it ends in time and leaves nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import gevent
+
+from tests.support.leaks import nothing_left
+
+HANG: Final = 50.0
+"""Seconds: less than pytest's own timeout, which ends the whole run, and much more than a busy machine needs."""
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    with nothing_left(), gevent.Timeout(HANG, AssertionError(f"not done in {HANG:g} s")):
+        yield
