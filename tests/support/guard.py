@@ -11,7 +11,7 @@ import gevent
 from tests.support.leaks import nothing_left
 
 HANG: Final = 50.0
-"""Seconds: less than pytest's own timeout, which ends the whole run, and much more than a busy machine needs."""
+"""Seconds: more than a busy machine needs, and less than pytest's timeout, so that all that is left is named."""
 
 
 @contextmanager

@@ -12,6 +12,7 @@ All sockets are gevent's. Each `with` block checks, when it ends well, that no c
 
 from __future__ import annotations
 
+import contextlib
 from typing import Self
 
 import gevent
@@ -192,6 +193,26 @@ def read_to_end(sock: socket.socket) -> tuple[bytes, bool]:
     except ConnectionResetError:
         return bytes(data), False
     return bytes(data), True
+
+
+def pour(sock: socket.socket, size: int = 1 << 40) -> None:
+    """Sends until `size` bytes are out or the other side is gone."""
+    block = bytes(64 * 1024)
+    with contextlib.suppress(OSError):
+        for _ in range(size // len(block)):
+            sock.sendall(block)
+
+
+def refuse_an_upload(app: socket.socket, conn: socket.socket) -> None:
+    """As a server does that answers and closes over what it has not read: a reset follows, and the answer arrives."""
+    upload = gevent.spawn(pour, app, 4 << 20)
+    socks.read_exactly(conn, 1000)
+    conn.sendall(b"413 too large")
+    gevent.sleep(0)
+    conn.close()
+    assert read_to_end(app)[0] == b"413 too large"
+    upload.join()
+    app.close()
 
 
 def reset(sock: socket.socket) -> None:

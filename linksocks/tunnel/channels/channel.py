@@ -182,6 +182,11 @@ class Channel:
         finally:
             self._asking = None
 
+    @property
+    def _unanswered(self) -> Asking | None:
+        """What we asked, while the peer may still answer it."""
+        return self._asking if self._asking is not None and self._asking.open else None
+
     def accept(self) -> None:
         """Tells the peer that its target was reached; data may follow."""
         if not (self._broken or self._ended):
@@ -249,7 +254,7 @@ class Channel:
 
     def _last_words(self) -> Buffer:
         """What waits for nothing but its turn."""
-        if self._held or (self._asking is not None and self._asking.open):
+        if self._held or self._unanswered is not None:
             return b""
         size = len(self._outgoing)
         if self.flow:
@@ -352,8 +357,8 @@ class Channel:
 
     def on_answer(self, answer: ConnectResponse) -> None:
         """The peer dialled. An answer that nobody waits for any more is dropped."""
-        if self._asking is not None and self._asking.open:
-            self._asking.give(answer)
+        if (asking := self._unanswered) is not None:
+            asking.give(answer)
             if not answer.success:
                 self._break(answer.error)
                 return
@@ -399,8 +404,7 @@ class Channel:
 
     def on_disconnect(self, error: str) -> None:
         """Both directions have ended."""
-        unanswered = self._asking is not None and self._asking.open
-        if self._broken or unanswered or error not in _CLEAN:
+        if self._broken or self._unanswered is not None or error not in _CLEAN:
             self.on_lost(error or "the peer closed the channel")
             return
         self._outgoing_ended = self._incoming_ended = True
@@ -513,5 +517,5 @@ class Channel:
         self._drop()
         self._room.set()
         self._release_reader()
-        if self._asking is not None and self._asking.open:
-            self._asking.lose(self._broken)
+        if (asking := self._unanswered) is not None:
+            asking.lose(self._broken)

@@ -13,7 +13,7 @@ from linksocks.tunnel.channels.channel import End
 from linksocks.tunnel.ends import relay
 from linksocks.tunnel.ends.callers import Callers
 from tests.support import socks
-from tests.support.tunnels import KINDS, PATIENCE, Target, Tunnel, read_to_end, reset
+from tests.support.tunnels import KINDS, PATIENCE, Target, Tunnel, pour, read_to_end, refuse_an_upload, reset
 
 NEVER = 3600.0
 
@@ -60,7 +60,7 @@ class TestStreams:
         """Without flow control up to the bound; with it, always: the stalled target offers more than any bound."""
         with Target() as target, Tunnel(kind) as tunnel:
             stalled, source = tunnel.join(target)
-            flood = gevent.spawn(_flood, source, 64 * 1024 if kind == "foreign" else 1 << 30)
+            flood = gevent.spawn(pour, source, 64 * 1024 if kind == "foreign" else 1 << 30)
             app, conn = tunnel.join(target)
             for turn in range(50):
                 app.sendall(b"%4d" % turn)
@@ -197,7 +197,7 @@ class TestOrderlyEnds:
             app, conn = tunnel.join(target)
             conn.close()
             assert read_to_end(app) == (b"", True)
-            _flood(app, 1 << 40)  # returns, as the other side is gone
+            pour(app)  # returns, as the other side is gone
             app.close()
 
     def test_an_end_that_comes_while_a_payload_is_written_follows_it(self) -> None:
@@ -221,15 +221,7 @@ class TestBrokenEnds:
         """A server that refuses an upload answers and closes over what it has not read: a reset follows."""
         with Target() as target, Tunnel(kind) as tunnel:
             for _ in range(10):
-                app, conn = tunnel.join(target)
-                upload = gevent.spawn(_flood, app, 4 << 20)
-                socks.read_exactly(conn, 1000)
-                conn.sendall(b"413 too large")
-                gevent.sleep(0)
-                conn.close()
-                assert read_to_end(app)[0] == b"413 too large"
-                upload.join()
-                app.close()
+                refuse_an_upload(*tunnel.join(target))
 
     @both_kinds
     def test_such_an_answer_may_have_to_wait_for_its_turn(self, kind: str) -> None:
@@ -238,17 +230,9 @@ class TestBrokenEnds:
             downloading = gevent.spawn(target.accept)
             busy = socket.socket(fileno=Callers(tunnel.passage).dial("127.0.0.1", target.port))
             source = downloading.get()
-            flood, drain = gevent.spawn(_flood, source, 1 << 40), gevent.spawn(_read_to_nowhere, busy)
+            flood, drain = gevent.spawn(pour, source), gevent.spawn(_read_to_nowhere, busy)
             for _ in range(10):
-                app, conn = tunnel.join(target)
-                upload = gevent.spawn(_flood, app, 4 << 20)
-                socks.read_exactly(conn, 1000)
-                conn.sendall(b"413 too large")
-                gevent.sleep(0)
-                conn.close()
-                assert read_to_end(app)[0] == b"413 too large"
-                upload.join()
-                app.close()
+                refuse_an_upload(*tunnel.join(target))
             flood.kill()
             reset(source)
             drain.join()
@@ -290,7 +274,7 @@ class TestBrokenEnds:
     def test_a_lost_link_resets_an_application_that_has_half_of_a_stream_waiting(self, kind: str) -> None:
         with Target() as target, Tunnel(kind) as tunnel:
             app, conn = tunnel.join(target)
-            flood = gevent.spawn(_flood, conn, 1 << 30)
+            flood = gevent.spawn(pour, conn, 1 << 30)
             socks.read_exactly(app, 1000)
             tunnel.cut()
             assert not read_to_end(app)[1]
@@ -314,7 +298,7 @@ class TestBrokenEnds:
         monkeypatch.setattr(patience, "PATIENCE", 0.5)  # a reader that waits sees nothing else
         with Target() as target, Tunnel(kind, max_window=256 * 1024) as tunnel:
             app, conn = tunnel.join(target)
-            floods = [gevent.spawn(_flood, sock, 64 << 20) for sock in (app, conn)]
+            floods = [gevent.spawn(pour, sock, 64 << 20) for sock in (app, conn)]
             gevent.joinall(floods, timeout=0.3)
             tunnel.cut()
             gevent.joinall(floods, timeout=PATIENCE, raise_error=True)
@@ -330,11 +314,3 @@ def _read_to_nowhere(sock: socket.socket) -> None:
     with contextlib.suppress(ConnectionResetError):
         while sock.recv(1 << 20):
             pass
-
-
-def _flood(sock: socket.socket, size: int) -> None:
-    """Sends until `size` bytes are out or the other side is gone."""
-    block = bytes(64 * 1024)
-    with contextlib.suppress(OSError):
-        for _ in range(size // len(block)):
-            sock.sendall(block)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from linksocks.wire import messages as m
 from tests.support import socks
 from tests.support.flows import WHOLE, Flow
 from tests.support.leaks import live_greenlets
-from tests.support.tunnels import KINDS, PATIENCE, Agent, Peer, Target, read_to_end, reset
+from tests.support.tunnels import KINDS, PATIENCE, Agent, Peer, Target, read_to_end, refuse_an_upload, reset
 
 A = b"a" * 16
 
@@ -566,19 +565,12 @@ class TestTheWholeChain:
 
     @pairings
     def test_an_answer_right_before_a_reset_arrives(self, kinds: tuple[str, str]) -> None:
-        """As a server gives it that refuses an upload: it closes over what it has not read."""
         with Target() as target, Agent(*kinds) as agent:
             for _ in range(5):
                 app, conn = agent.join(target)
                 conn.sendall(b"220")
                 assert socks.read_exactly(app, 3) == b"220"
-                upload = gevent.spawn(_flood, app)
-                assert conn.recv(1000)
-                conn.sendall(b"413 too large")
-                conn.close()
-                assert read_to_end(app)[0] == b"413 too large"
-                upload.join()
-                app.close()
+                refuse_an_upload(app, conn)
 
     @pairings
     def test_resets_go_through(self, kinds: tuple[str, str]) -> None:
@@ -588,10 +580,3 @@ class TestTheWholeChain:
                 reset(ends[resetting])
                 assert read_to_end(ends[1 - resetting]) == (b"", False)
                 ends[1 - resetting].close()
-
-
-def _flood(sock: socket.socket) -> None:
-    """Sends until the other side is gone."""
-    with contextlib.suppress(OSError):
-        while True:
-            sock.sendall(bytes(64 * 1024))
